@@ -1,0 +1,38 @@
+# reports: every notebook as a page · test: everything CI runs · setup · lab · bench · clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+reports: .venv/.base
+	$(BIN)/course run all --profile quick
+
+test: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/python -m pytest
+
+setup: .venv/.base
+
+lab: .venv/.base
+	$(BIN)/course data prepare all
+	$(BIN)/jupyter lab notebooks
+
+bench: .venv/.test
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv reports/out data .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# the stamps are younger than pyproject.toml when everything in it is installed
+.venv/.base: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(None if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet torch torchvision  # together, from the same index: they must match
+	$(BIN)/python -m pip install --quiet -e .
+	touch $@
+
+.venv/.test: .venv/.base
+	$(BIN)/python -m pip install --quiet -e '.[test]'
+	touch $@
+
+.PHONY: reports test setup lab bench clean

@@ -1,0 +1,168 @@
+"""The command `course`: a thin skin over reports.py and data_scripts."""
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+import textwrap
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from . import data, parameters
+from .errors import CourseError, nearest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; the exit code: 0 well, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.act(arguments)
+    except CourseError as error:
+        print("course: " + str(error).replace("\n", "\n        "), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("course: interrupted; finished runs are kept, this one left nothing behind", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="course", description="Run the notebooks of Where Models Look as reports.")
+    acts = parser.add_subparsers(required=True, metavar="command")
+    act = acts.add_parser("list", help="the notebooks and the profiles")
+    act.set_defaults(act=_list)
+    act = acts.add_parser("params", help="a notebook's parameters: name, type, default, choices, meaning")
+    act.add_argument("notebook")
+    act.set_defaults(act=_params)
+    act = acts.add_parser("run", help="run a notebook (or `all`) and write its report")
+    act.add_argument("notebook")
+    act.add_argument("--profile", help="a named set of parameters: quick, real, paper")
+    act.add_argument("-p", dest="given", action="append", default=[], metavar="name=value", help="set a parameter")
+    act.add_argument("-f", dest="file", type=Path, help="a YAML file of parameters")
+    act.add_argument("--out", type=Path, help="where reports go (default: reports/out)")
+    act.add_argument("--force", action="store_true", help="run again, beside the finished run")
+    act.set_defaults(act=_run)
+    act = acts.add_parser("data", help="the data sets: list, or prepare one")
+    what = act.add_subparsers(required=True, metavar="list|prepare")
+    what.add_parser("list", help="every data set, and whether it is prepared").set_defaults(act=_data_list)
+    prepare = what.add_parser("prepare", help="make a data set ready")
+    prepare.add_argument("name")
+    prepare.set_defaults(act=_data_prepare)
+    acts.add_parser("doctor", help="what this machine has and lacks").set_defaults(act=_doctor)
+    return parser
+
+
+def _list(_) -> int:
+    from . import reports
+
+    for path in reports.notebooks():
+        print(f"{path.stem:24} {reports.title(path)}")
+    print("profiles:", ", ".join(sorted(p.stem for p in reports.PROFILES.glob("*.yaml"))))
+    return 0
+
+
+def _params(arguments) -> int:
+    from . import reports
+
+    rows = [("name", "type", "default", "choices", "what it means")]
+    for p in parameters.read(reports.notebook(arguments.notebook)):
+        default = ",".join(map(str, p.default)) if isinstance(p.default, list) else str(p.default)
+        rows.append((p.name, p.type, default, p.expected() if p.bounds is not None else "", p.help))
+    _print_table(rows)
+    return 0
+
+
+def _run(arguments) -> int:
+    from . import reports
+
+    given = dict(parameters.parse(text) for text in arguments.given)
+    names = [p.stem for p in reports.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
+    # every plan is checked before the first one runs
+    plans = [reports.plan(name, arguments.profile, arguments.file, given) for name in names]
+    failed = 0
+    for plan in plans:
+        folder, status = reports.run(plan, arguments.out or reports.OUT, arguments.force)
+        failed += status == "failed"
+        print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}")
+        if status == "failed":
+            print("        " + reports.reason(folder).replace("\n", "\n        "), file=sys.stderr)
+    if arguments.notebook == "all":
+        print(reports.write_index(arguments.out or reports.OUT))
+    return 1 if failed else 0
+
+
+def _data_list(_) -> int:
+    from data_scripts import EMBEDDED
+
+    rows = [("name", "prepared", "what it is")]
+    for name in EMBEDDED:
+        ready = (data.data_root() / name / "index.csv").is_file()
+        rows.append((name, "yes" if ready else "no", EMBEDDED[name]))
+    _print_table(rows)
+    return 0
+
+
+def _data_prepare(arguments) -> int:
+    from data_scripts import EMBEDDED
+
+    if arguments.name not in EMBEDDED:
+        raise CourseError(
+            f"no data set `{arguments.name}`.{nearest(arguments.name, EMBEDDED)} There are: {', '.join(EMBEDDED)}"
+        )
+    print(data.find(arguments.name))
+    return 0
+
+
+def _doctor(_) -> int:
+    """Print what is here; 1 when something that every notebook needs is missing."""
+    import torch
+
+    try:
+        import torchvision
+
+        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # fails when the two come from different indexes
+        pair = f"yes: torch {torch.__version__}, torchvision {torchvision.__version__}"
+    except Exception as error:
+        pair = f"NO: {error}. Install both from the same index: pip install --force-reinstall torch torchvision"
+    real = os.environ.get("COURSE_REAL_DATA")
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    rows = [
+        ("Python", f"{platform.python_version()} ({'yes' if sys.version_info >= (3, 11) else 'NO: 3.11 or newer'})"),
+        ("torch pair", pair),
+        ("device", f"{'cuda' if torch.cuda.is_available() else 'cpu'}, {torch.get_num_threads()} threads"),
+        ("packages", ", ".join(f"{p} {_version(p)}" for p in ("captum", "zennit", "papermill", "jupyterlab"))),
+        ("disk", f"{shutil.disk_usage(data.REPO).free / 2**30:.0f} GiB free at {data.REPO}"),
+        ("data", str(data.data_root())),
+        ("chromium", browser or "not found (only the tests of the page need it)"),
+        (
+            "real data",
+            f"{real} ({'found' if Path(real).is_dir() else 'NOT FOUND'})" if real else "COURSE_REAL_DATA unset",
+        ),
+    ]
+    for name, said in rows:
+        print(f"{name:12} {said}")
+    return 1 if any("NO:" in said for _, said in rows) else 0
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "MISSING"
+
+
+def _print_table(rows: list[tuple]) -> None:
+    """Columns as wide as they need to be, the last one wrapped to the terminal."""
+    widths = [min(34, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
+    room = max(30, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
+    for row in rows:
+        cells = [textwrap.wrap(text, width) or [""] for text, width in zip(row, [*widths, room], strict=True)]
+        for i in range(max(map(len, cells))):
+            line = (cell[i] if i < len(cell) else "" for cell in cells)
+            print("  ".join(f"{text:{width}}" for text, width in zip(line, [*widths, 0], strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

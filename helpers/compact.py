@@ -1,0 +1,88 @@
+"""Small relatives of the three families, under 1 M parameters: what the embedded default trains in seconds.
+
+Like their elders they take any input size. All look at the last grid at 1/16 of the input, so that a mosaic of four
+tiles of 112 px has a 14 x 14 grid whose seam lies between two cells.
+"""
+
+import torch
+from torch import nn
+from torchvision.models.resnet import BasicBlock
+
+
+class CompactAlexNet(nn.Module):
+    """AlexNet's shape: five convolutions, the first ones large, then dense layers with dropout."""
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        self.features = nn.Sequential(
+            *_conv(3, 32, kernel=7, stride=4),
+            *_conv(32, 48, kernel=5),
+            nn.MaxPool2d(3, 2, padding=1),
+            *_conv(48, 96),
+            *_conv(96, 96),
+            nn.MaxPool2d(3, 2, padding=1),
+            *_conv(96, 96),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(3)
+        self.classifier = nn.Sequential(
+            nn.Dropout(0.3), nn.Linear(96 * 9, 192), nn.ReLU(inplace=True), nn.Linear(192, num_classes)
+        )
+
+    def forward(self, x):
+        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+
+
+class CompactVGG(nn.Module):
+    """VGG's shape: pairs of 3 x 3 convolutions between max-pools, then dense layers with dropout."""
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        widths, layers, last = (16, 32, 64, 96), [], 3
+        for i, width in enumerate(widths):
+            layers += [*_conv(last, width, stride=2 if i == 0 else 1), *_conv(width, width)]
+            layers += [nn.MaxPool2d(2)]  # VGG ends its features with a pool, too: Grad-CAM must look before it
+            last = width
+        self.features = nn.Sequential(*layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(3)
+        self.classifier = nn.Sequential(
+            nn.Linear(last * 9, 128), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(128, num_classes)
+        )
+
+    def forward(self, x):
+        return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
+
+
+class CompactResNet(nn.Module):
+    """ResNet's shape, from torchvision's own residual block: a stem, four stages, one average, one dense layer."""
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 24, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(24)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        self.layer1 = _stage(24, 24, stride=1)
+        self.layer2 = _stage(24, 48, stride=2)
+        self.layer3 = _stage(48, 96, stride=2)
+        self.layer4 = _stage(96, 144, stride=1)
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(144, num_classes)
+
+    def forward(self, x):
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(torch.flatten(self.avgpool(x), 1))
+
+
+COMPACT = {"compact_alexnet": CompactAlexNet, "compact_vgg": CompactVGG, "compact_resnet": CompactResNet}
+
+
+def _conv(fan_in, fan_out, kernel=3, stride=1):
+    conv = nn.Conv2d(fan_in, fan_out, kernel, stride, padding=kernel // 2, bias=False)
+    return conv, nn.BatchNorm2d(fan_out), nn.ReLU(inplace=True)
+
+
+def _stage(fan_in, fan_out, stride):
+    same = stride == 1 and fan_in == fan_out
+    shortcut = nn.Sequential(nn.Conv2d(fan_in, fan_out, 1, stride, bias=False), nn.BatchNorm2d(fan_out))
+    return nn.Sequential(BasicBlock(fan_in, fan_out, stride, None if same else shortcut))

@@ -1,0 +1,16 @@
+"""The one error that is the user's to mend: it is shown without a traceback, and it says the way out."""
+
+from difflib import get_close_matches
+
+
+class CourseError(ValueError):
+    """A mistake in what the user gave: a parameter, a file, a name. The message is all they need to see."""
+
+    def _render_traceback_(self):  # what IPython shows in place of a traceback
+        return [f"{type(self).__name__}: {self}"]
+
+
+def nearest(name: str, known) -> str:
+    """' Did you mean `a` or `b`?' when something close to `name` is among `known`, else ''."""
+    close = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""

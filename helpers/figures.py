@@ -1,0 +1,41 @@
+"""Pictures that several notebooks draw: images in a grid, heatmaps over them, one look for all."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+import torch
+
+sns.set_theme(style="whitegrid", palette="colorblind", context="notebook", rc={"figure.constrained_layout.use": True})
+
+
+def shown(images: torch.Tensor) -> np.ndarray:
+    """uint8 pictures `(N, 3, H, W)` or `(3, H, W)` as matplotlib wants them: channels last."""
+    return images.movedim(-3, -1).cpu().numpy()
+
+
+def grid(rows: int, columns: int, side: float = 2.0, head: float = 0.3):
+    """A figure of pictures `side` inches wide, without axes; the figure and its axes `(rows, columns)`."""
+    size = (columns * side, rows * (side + head))
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes
+
+
+def picture(axis, image: torch.Tensor, title: str = "") -> None:
+    """One uint8 picture `(3, H, W)`."""
+    axis.imshow(shown(image))
+    axis.set_title(title, fontsize="small")
+
+
+def overlay(axis, image: torch.Tensor, values: torch.Tensor, title: str = "") -> None:
+    """A map `(H, W)` over its uint8 picture in grey: red speaks for the class, blue against, each as strong as opaque.
+
+    Scaled by the map's 99.5th percentile, so that a single hot pixel does not hide the rest.
+    """
+    values = values.detach().cpu().double().numpy()
+    top = max(np.quantile(np.abs(values), 0.995), 1e-12)
+    strength = np.clip(values / top, -1, 1)
+    axis.imshow(shown(image).mean(-1) * 0.6 + 90, cmap="gray", vmin=0, vmax=255)
+    axis.imshow(strength, cmap="RdBu_r", vmin=-1, vmax=1, alpha=np.abs(strength) ** 0.7 * 0.85)
+    axis.set_title(title, fontsize="small")

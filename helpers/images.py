@@ -1,0 +1,85 @@
+"""One file -> one picture: what Pillow can read is checked, turned upright and fitted; everything else is named."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import CourseError
+
+EXACT_MODES = ("RGB", "L", "1")  # the others lose something on the way to RGB, and how is not ours to guess
+ORIENTATION = 0x0112  # EXIF tag: how the camera was held
+FITS = ("squash_crop", "squash", "cover")
+
+
+def open_image(path: Path) -> Image.Image:
+    """The picture of a file, header read and mode checked, not yet decoded. Raises CourseError naming the file."""
+    try:
+        if path.stat().st_size == 0:
+            raise CourseError(f"{path}: the file is empty (0 bytes)")
+        image = Image.open(path)
+    except FileNotFoundError:
+        raise CourseError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise CourseError(f"{path}: not an image that Pillow can read") from None
+    except (OSError, Image.DecompressionBombError, SyntaxError) as error:
+        raise CourseError(f"{path}: cannot be opened ({error})") from None
+    return image
+
+
+def read_image(path: Path) -> Image.Image:
+    """The decoded picture, upright (EXIF), RGB. Raises CourseError naming the file and what is wrong with it."""
+    image = open_image(path)
+    _demand_mode(path, image)
+    _decode(path, image)
+    return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Region ids `(H, W)` uint8 of a palette (or grey) PNG. Raises CourseError for other kinds of files."""
+    image = open_image(path)
+    if image.mode not in ("P", "L", "1"):
+        raise CourseError(f"{path}: a mask is a palette or grey PNG of region ids; this one has mode {image.mode}")
+    _decode(path, image)
+    return np.array(image, dtype=np.uint8)
+
+
+def check_image(path: Path) -> tuple[tuple[int, int], bool]:
+    """Upright (width, height), and whether EXIF turned it; decodes everything, so truncation shows. Raises as above."""
+    image = open_image(path)
+    _demand_mode(path, image)
+    turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
+    size = image.size[::-1] if image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8) else image.size
+    image.draft(None, (1, 1))  # JPEG: reads every byte, but skips most of the arithmetic
+    _decode(path, image)
+    return size, turned
+
+
+def fitted(image: Image.Image, size: int, fit: str) -> np.ndarray:
+    """`(3, size, size)` uint8.
+
+    `squash_crop`: both sides to size / 0.875, then the centre (the Focus authors' tiles); `squash`: both sides to
+    size; `cover`: the short side to size, then the centre. A picture already of the wanted size is not resampled.
+    """
+    inner = int(size / 0.875) if fit == "squash_crop" else size
+    if fit == "cover":
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR) if image.size != (size, size) else image
+    elif image.size != (inner, inner):
+        image = image.resize((inner, inner), Image.Resampling.BILINEAR)
+    x0 = (image.width - size) // 2
+    return np.array(image.crop((x0, x0, x0 + size, x0 + size))).transpose(2, 0, 1)
+
+
+def _demand_mode(path, image):
+    if image.mode not in EXACT_MODES:
+        raise CourseError(
+            f"{path}: mode {image.mode}; expected RGB or grey, 8 bits. Convert it first "
+            f"(for example `Image.open(f).convert('RGB').save(f)`), or pass on_bad='skip'"
+        )
+
+
+def _decode(path, image):
+    try:
+        image.load()
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError, zlib.error ...
+        raise CourseError(f"{path}: truncated or corrupt ({error})") from None

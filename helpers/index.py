@@ -1,0 +1,102 @@
+"""The tables of a data set, read and checked: index.csv, classes.csv, regions.csv, or the folders in their place."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .errors import CourseError, nearest
+from .images import check_image, read_mask
+
+REQUIRED = ("image", "split", "label")
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def read_csv(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table of strings that has these columns. Raises CourseError naming the file and what is missing."""
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise CourseError(f"{file}: not a readable CSV table ({error})") from None
+    if missing := [c for c in columns if c not in table]:
+        raise CourseError(f"{file}: column(s) {', '.join(missing)} missing; it has: {', '.join(table.columns)}")
+    return table
+
+
+def folders(root: Path) -> pd.DataFrame:
+    """The table of a folder per class, or of train/ and val/ with a folder per class in each."""
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    split_level = bool(folders) and all(p.name.lower() in SPLITS for p in folders)
+    pairs = [(SPLITS[p.name.lower()], c) for p in folders for c in sorted(p.iterdir()) if c.is_dir()]
+    pairs = pairs if split_level else [("val", p) for p in folders]  # nothing here was trained on: all can be asked
+    rows = [
+        (str(file.relative_to(root)), split, folder.name)
+        for split, folder in pairs
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    if not rows:
+        raise CourseError(f"{root}: found neither index.csv nor sub-folders with pictures (one per class)")
+    return pd.DataFrame(rows, columns=list(REQUIRED))
+
+
+def classes(file: Path) -> pd.DataFrame | None:
+    """`folder, index, name` of classes.csv; the index column may say whose outputs it means (imagenet_index)."""
+    if not file.is_file():
+        return None
+    table = read_csv(file, ("folder", "name"))
+    column = next((c for c in table.columns if c == "index" or c.endswith("_index")), None)
+    if column is None:
+        raise CourseError(f"{file}: column index (the model output of each class) missing; it has: {', '.join(table)}")
+    wrong = table[~table[column].str.fullmatch(r"\d+")]
+    if len(wrong):
+        raise CourseError(
+            f"{file}: {column} of `{wrong['folder'].iloc[0]}` is {wrong[column].iloc[0]!r}; expected 0, 1, ..."
+        )
+    return table.assign(index=table[column].astype(int))[["folder", "index", "name"]]
+
+
+def regions(file: Path) -> dict[int, str]:
+    """Names of the ids that masks may hold; empty when there is no regions.csv."""
+    if not file.is_file():
+        return {}
+    table = read_csv(file, ("id", "region"))
+    try:
+        return {int(i): name for i, name in zip(table["id"], table["region"], strict=True)}
+    except ValueError as error:
+        raise CourseError(f"{file}: ids are whole numbers ({error})") from None
+
+
+def problem(root: Path, row: dict, regions: dict, labels: set | None) -> tuple[str, bool]:
+    """What is wrong with one row ('' when nothing is), and whether EXIF turns its picture."""
+    file = root / row["image"]
+    try:
+        if not row["label"]:
+            raise CourseError(f"{file}: its label is empty")
+        if labels is not None and row["label"] not in labels:
+            raise CourseError(f"{file}: label `{row['label']}` is not in classes.csv.{nearest(row['label'], labels)}")
+        (width, height), turned = check_image(file)
+        if row.get("mask"):
+            mask = read_mask(root / row["mask"])
+            if mask.shape != (height, width):
+                size = f"{mask.shape[1]} x {mask.shape[0]}"
+                raise CourseError(f"{root / row['mask']}: mask of {size} pixels for a picture of {width} x {height}")
+            unknown = sorted(set(np.unique(mask).tolist()) - set(regions)) if regions else []
+            if unknown:
+                raise CourseError(f"{root / row['mask']}: region ids {unknown} are not in regions.csv")
+        if row.get("box"):
+            _check_box(file, row["box"], width, height)
+    except CourseError as error:
+        return str(error), False
+    return "", turned
+
+
+def _check_box(file: Path, box: str, width: int, height: int) -> None:
+    try:
+        x0, y0, x1, y1 = (float(v) for v in box.split())
+    except ValueError:
+        raise CourseError(f"{file}: box is {box!r}; expected four numbers, x0 y0 x1 y1") from None
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise CourseError(
+            f"{file}: box {box!r} is not inside its picture of {width} x {height} with x0 < x1 and y0 < y1"
+        )

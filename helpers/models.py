@@ -1,0 +1,183 @@
+"""Build and load a classifier: a compact one of ours or any of torchvision's, its weights from a file or a download."""
+
+import hashlib
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from .compact import COMPACT
+from .data import Photos, reader
+from .errors import CourseError, nearest
+
+NORMALISE = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@dataclass
+class Classifier:
+    """A network in eval mode, and what it takes to ask it: its outputs for our classes, its normalisation."""
+
+    name: str
+    net: nn.Module
+    outputs: torch.Tensor  # (C,) the output that stands for each class of the data set
+    normalise: str = "half"
+    source: str = ""  # where its weights came from
+    history: list[dict] = field(default_factory=list)  # one entry an epoch when it was trained here
+    snapshots: list[Path] = field(default_factory=list)  # weights after each epoch, when they were kept
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.net.parameters()).device
+
+    def prepared(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 pictures `(N, 3, H, W)` as this network wants them: float, normalised, on its device."""
+        return normalised(images, self.normalise, self.device)
+
+
+def normalised(images: torch.Tensor, normalise: str, device="cpu") -> torch.Tensor:
+    """uint8 `(N, 3, H, W)` -> float with the mean and standard deviation of that name in NORMALISE."""
+    mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in NORMALISE[normalise])
+    return ((images.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def names() -> list[str]:
+    """Every architecture that `build` knows."""
+    return [*COMPACT, *torchvision.models.list_models(module=torchvision.models)]
+
+
+def build(name: str, outputs: int, **options) -> nn.Module:
+    """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names."""
+    if name in COMPACT:
+        return COMPACT[name](outputs)
+    if name not in names():
+        raise CourseError(f"model `{name}` is not one of ours or torchvision's.{nearest(name, names())}")
+    if name in ("inception_v3", "googlenet"):
+        options = {"init_weights": True, "aux_logits": False} | options  # its slow truncated normal is meant
+    return torchvision.models.get_model(name, weights=None, num_classes=outputs, **options)
+
+
+def load(name: str, weights: str, photos: Photos, normalise: str = "auto", device="cpu") -> Classifier:
+    """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, torchvision's own.
+
+    Raises CourseError when the file is missing, is no state dict, belongs to another architecture, or its outputs do
+    not fit the classes of `photos`; it says what was expected and found.
+    """
+    if weights == "imagenet":
+        state, own = _download(name), "imagenet"
+    else:
+        state, own = read_state(Path(weights).expanduser())
+    head = _head(name)
+    if head not in state:
+        raise CourseError(f"weights {weights}: not of `{name}`: expected an entry `{head}`, found {_some(state)}")
+    outputs, classes = state[head].shape[0], len(photos.classes)
+    if outputs <= photos.outputs.max() or (outputs != classes and not (photos.root / "classes.csv").is_file()):
+        raise CourseError(
+            f"weights {weights}: {outputs} outputs, but {photos.root} has {classes} classes that stand for outputs up "
+            f"to {photos.outputs.max()}. Say which output each class is in its classes.csv (folder, index, name)"
+        )
+    auxiliary = any(key.lower().startswith("aux") for key in state)
+    net = build(name, outputs, **({"aux_logits": auxiliary} if name in ("inception_v3", "googlenet") else {}))
+    _fill(net, state, name, weights)
+    own = own if normalise == "auto" else normalise
+    return Classifier(name, placed(net, device).eval(), photos.outputs, own, f"{weights} ({fingerprint(state)})")
+
+
+def read_state(path: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """A state dict in float32 without `module.` prefixes, and the normalisation it was saved with (else imagenet)."""
+    if not path.is_file():
+        raise CourseError(f"weights {path}: no such file. Expected `train`, `imagenet` or a path to a state dict")
+    normalise = "imagenet"
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                normalise = (file.metadata() or {}).get("normalise", normalise)
+                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no dict
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise CourseError(
+            f"weights {path}: not a state dict that loads without running code ({first}). "
+            f"Save it with torch.save(model.state_dict(), path) or as safetensors"
+        ) from None
+    for key in ("state_dict", "model", "model_state_dict"):
+        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
+    if not (isinstance(state, dict) and state and all(isinstance(v, torch.Tensor) for v in state.values())):
+        raise CourseError(f"weights {path}: holds {type(state).__name__}, expected a state dict of tensors")
+    floats = {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state.items()}
+    return floats, normalise
+
+
+def fingerprint(state: dict[str, torch.Tensor]) -> str:
+    """A short hash of the values of a state dict."""
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        digest.update(key.encode() + state[key].cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def placed(net: nn.Module, device) -> nn.Module:
+    """The network on the device, in the layout in which its convolutions run fastest."""
+    return net.to(device, memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def evaluate(classifier: Classifier, photos: Photos, size: int, fit: str, batch: int = 64) -> tuple[float, float]:
+    """Accuracy in [0, 1] and mean cross-entropy (nats) over pictures fitted as the explained ones are."""
+    read, hits, loss = reader(photos, size, fit), 0, 0.0
+    for start in range(0, len(photos), batch):
+        rows = range(start, min(start + batch, len(photos)))
+        logits = classifier.net(classifier.prepared(read(rows)))
+        targets = classifier.outputs[photos.labels[rows.start : rows.stop]].to(logits.device)
+        hits += (logits.argmax(1) == targets).sum().item()
+        loss += F.cross_entropy(logits, targets, reduction="sum").item()
+    return hits / len(photos), loss / len(photos)
+
+
+def _head(name: str) -> str:
+    """The entry of the state dict whose first side is the number of outputs: the last weight of the network."""
+    with torch.device("meta"):
+        net = build(name, 1000, **({"init_weights": False} if name in ("inception_v3", "googlenet") else {}))
+    return [key for key in net.state_dict() if key.endswith(".weight")][-1]
+
+
+def _fill(net, state, name, weights) -> None:
+    own = net.state_dict()
+    state = {k: v for k, v in state.items() if k in own or not k.endswith("num_batches_tracked")}
+    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
+    extra = [k for k in state if k not in own]
+    wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
+    if missing or extra or wrong:
+        parts = [f"missing {_some(missing)}"] * bool(missing) + [f"not expected {_some(extra)}"] * bool(extra)
+        parts += [f"`{k}` has shape {list(state[k].shape)}, expected {list(own[k].shape)}" for k in wrong[:2]]
+        raise CourseError(f"weights {weights}: not of `{name}`: {'; '.join(parts)}")
+    net.load_state_dict(state, strict=False)
+
+
+def _some(keys) -> str:
+    keys = list(keys)
+    return ", ".join(f"`{k}`" for k in keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def _download(name: str) -> dict[str, torch.Tensor]:
+    if name in COMPACT:
+        raise CourseError(f"model `{name}` is ours and has no ImageNet weights; use weights=train or a path")
+    build(name, 1)  # an unknown name is told first
+    known = torchvision.models.get_model_weights(name)
+    weights = getattr(known, "IMAGENET1K_V1", None) or next(iter(known))  # V1: the weights of the papers' time
+    place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise CourseError(
+            f"weights imagenet: {weights} could not be downloaded ({error}). On a machine with internet, fetch "
+            f"{weights.url} and place it at {place}, or give its path: -p weights=PATH"
+        ) from None

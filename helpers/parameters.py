@@ -1,0 +1,199 @@
+"""A notebook's parameters: read from its typed cell without running it, and checked before any work starts.
+
+The cell tagged `parameters` holds lines `name: type = default  # what it means`. The cell tagged `bounds`, right below,
+holds `bounds = {name: ...}`: a tuple (lowest, highest), a list of choices, or one of the words in KINDS for values that
+are looked up. For a list parameter the bounds hold for each item.
+"""
+
+import ast
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import nbformat
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
+
+from .errors import CourseError, nearest
+
+TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
+SAID = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of the parameters cell, and its bounds."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+    bounds: tuple | list | str | None = None
+
+    @property
+    def item(self) -> str:
+        return re.sub(r"list\[(.*)\]", r"\1", self.type)
+
+    def expected(self) -> str:
+        """What it needs, in words."""
+        one = SAID[self.item]
+        if isinstance(self.bounds, tuple):
+            one += f" from {self.bounds[0]} to {self.bounds[1]}"
+        if isinstance(self.bounds, list):
+            one = f"one of {', '.join(map(str, self.bounds))}"
+        if isinstance(self.bounds, str):
+            one = KINDS[self.bounds][0]
+        return f"a list, each item {one}" if self.type.startswith("list") else one
+
+    def field(self):
+        """The pydantic field that checks it."""
+        kind = TYPES[self.item]
+        if isinstance(self.bounds, tuple):
+            kind = Annotated[kind, Field(ge=self.bounds[0], le=self.bounds[1], allow_inf_nan=False)]
+        if isinstance(self.bounds, list):
+            kind = Literal[tuple(self.bounds)]
+        if isinstance(self.bounds, str):
+            kind = Annotated[kind, AfterValidator(KINDS[self.bounds][1])]
+        return Annotated[list[kind], Field(min_length=1)] if self.type.startswith("list") else kind
+
+    def example(self) -> str:
+        value = ",".join(map(str, self.default)) if isinstance(self.default, list) else self.default
+        return f"-p {self.name}={value}"
+
+
+def read(notebook: Path) -> list[Parameter]:
+    """The parameters of a notebook, in its order. Raises CourseError when its cells break the contract."""
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (OSError, ValueError, nbformat.ValidationError) as error:
+        raise CourseError(f"{notebook}: not a readable notebook ({error})") from None
+    sources = {tag: c.source for c in cells for tag in c.metadata.get("tags", ()) if c.cell_type == "code"}
+    if "parameters" not in sources:
+        return []
+    bounds = _bounds(notebook, sources.get("bounds", "bounds = {}"))
+    lines = sources["parameters"].splitlines()
+    found = [_parameter(notebook, node, lines, bounds) for node in ast.parse(sources["parameters"]).body]
+    if strays := set(bounds) - {p.name for p in found}:
+        raise CourseError(f"{notebook}: bounds for unknown parameter(s) {', '.join(sorted(strays))}")
+    return found
+
+
+def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dict[str, Any]:
+    """Every parameter's value, typed: `values` over the defaults. Raises CourseError naming each that is wrong."""
+    known = {p.name: p for p in parameters}
+    if unknown := [key for key in values if key not in known]:
+        lines = [f"{name}: unknown parameter `{key}`.{nearest(key, known)}" for key in unknown]
+        raise CourseError("\n".join([*lines, f"It has: {', '.join(known)}"]))
+    given = {key: _listed(known[key], value) for key, value in values.items()}
+    fields = {p.name: (p.field(), p.default) for p in parameters}
+    model = create_model("Parameters", __config__=ConfigDict(extra="forbid", validate_default=True), **fields)
+    try:
+        return model(**given).model_dump()
+    except ValidationError as error:
+        wrong = {e["loc"][0]: (e["input"], e.get("ctx", {}).get("error")) for e in error.errors()}
+        raise CourseError("\n".join(_complaint(name, known[k], v, why) for k, (v, why) in wrong.items())) from None
+
+
+def _complaint(name: str, parameter: Parameter, value, why) -> str:
+    reason = f"{parameter.name} needs {parameter.expected()}" if why is None else str(why)
+    close = nearest(value, parameter.bounds) if isinstance(parameter.bounds, list) else ""
+    return (
+        f"{name}: parameter `{parameter.name}` is {value!r}; {'it' if why is None else ''} "
+        f"{reason.removeprefix(parameter.name).strip()}.{close}\n"
+        f"        It is {parameter.help}. Example: {parameter.example()}"
+    ).replace(";  ", "; ")
+
+
+def parse(text: str) -> tuple[str, str]:
+    """`name=value` from the command line."""
+    name, sign, value = text.partition("=")
+    if not sign or not name.strip():
+        raise CourseError(f"-p {text}: expected name=value, for example -p seed=1")
+    return name.strip(), value
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """The mapping of a YAML file, with $VARIABLES filled in. Raises CourseError when one is not set."""
+    try:
+        values = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise CourseError(f"{file}: cannot be read ({error.strerror})") from None
+    except yaml.YAMLError as error:
+        raise CourseError(f"{file}: not valid YAML ({str(error).splitlines()[0]})") from None
+    if values is not None and not isinstance(values, dict):
+        raise CourseError(f"{file}: expected lines `name: value`, found {type(values).__name__}")
+    return values or {}
+
+
+def expanded(value):
+    """The value with $VARIABLES filled in, also inside lists. Raises CourseError naming the one that is not set."""
+    if isinstance(value, list):
+        return [expanded(v) for v in value]
+    if not isinstance(value, str):
+        return value
+    text = os.path.expandvars(value)
+    if unset := re.search(r"\$\{?(\w+)", text):
+        raise CourseError(
+            f"{value}: the environment variable {unset[1]} is not set. Set it to a folder: {unset[1]}=..."
+        )
+    return text
+
+
+def _bounds(notebook: Path, source: str) -> dict:
+    try:
+        (node,) = ast.parse(source).body
+        return ast.literal_eval(node.value)
+    except (ValueError, SyntaxError, AttributeError):
+        raise CourseError(f"{notebook}: the cell tagged `bounds` must be one literal `bounds = {{...}}`") from None
+
+
+def _parameter(notebook: Path, node, lines: list[str], bounds: dict) -> Parameter:
+    try:
+        name, kind = node.target.id, ast.unparse(node.annotation)
+        default = ast.literal_eval(node.value)
+    except (AttributeError, ValueError):
+        raise CourseError(f"{notebook}: parameters cell, line {node.lineno}: expected `name: type = literal`") from None
+    if re.sub(r"list\[(.*)\]", r"\1", kind) not in SAID:
+        raise CourseError(
+            f"{notebook}: parameter {name} has type {kind}; known are {', '.join(SAID)} and lists of them"
+        )
+    comment = lines[node.end_lineno - 1][node.end_col_offset :].partition("#")[2].strip()
+    return Parameter(name, kind, default, comment, bounds.get(name))
+
+
+def _listed(parameter: Parameter, value):
+    """`a,b` from the command line is a list where a list is wanted; so is a single value."""
+    if parameter.type.startswith("list") and isinstance(value, str):
+        return [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+    return [value] if parameter.type.startswith("list") and not isinstance(value, list) else value
+
+
+def _dataset(value: str) -> str:
+    from . import data
+
+    data.located(value)
+    return value
+
+
+def _model(value: str) -> str:
+    from .models import names
+
+    if value not in names():
+        raise ValueError(f"it is not one of ours or torchvision's models.{nearest(value, names())}")
+    return value
+
+
+def _weights(value: str) -> str:
+    if value not in ("train", "imagenet") and not Path(value).expanduser().is_file():
+        raise ValueError("it needs train, imagenet or the path of a file that exists")
+    return value
+
+
+KINDS: dict[str, tuple[str, Callable]] = {
+    "dataset": ("an embedded data set or a folder", _dataset),
+    "model": ("one of our compact models or a torchvision classifier", _model),
+    "weights": ("train, imagenet or a path to a state dict", _weights),
+}

@@ -1,0 +1,160 @@
+"""Train a classifier on the data at hand, once: the result is cached by content, and an interrupted run goes on."""
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from tqdm.auto import tqdm
+
+from . import compact
+from .data import Photos, data_root, manifest, reader
+from .errors import CourseError
+from .models import Classifier, build, evaluate, fingerprint, normalised, placed
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. `size` is the side of the crops in pixels, `lr` the peak of a one-cycle schedule."""
+
+    name: str
+    size: int = 112
+    epochs: int = 8
+    seed: int = 0
+    lr: float = 2e-3
+    batch: int = 32
+
+
+def train(recipe: Recipe, photos: Photos, *, start: dict | None = None, snapshots: bool = False, device="cpu"):
+    """A Classifier trained on split train of `photos`, with its accuracy on split val after every epoch.
+
+    AMSGrad and the augmentation of the Focus paper (1.4): resize to size / 0.875, rotation within 30 degrees, random
+    crop, horizontal flip; mean = std = 0.5. `start` is a state dict to begin from (its head is left out when the
+    number of outputs differs). `snapshots` keeps the weights of every epoch.
+    """
+    folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start)}"
+    done = (folder / "history.json").is_file()
+    if not done or (snapshots and not any(folder.glob("epoch-*"))):
+        _fit(folder, recipe, photos, start, snapshots, device)
+    net = build(recipe.name, len(photos.classes))
+    net.load_state_dict(load_file(folder / "weights.safetensors"))
+    history, kept = json.loads((folder / "history.json").read_text()), sorted(folder.glob("epoch-*"))
+    outputs = torch.arange(len(photos.classes))
+    return Classifier(
+        recipe.name, placed(net, device).eval(), outputs, "half", f"trained here ({folder.name})", history, kept
+    )
+
+
+def augmented(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Float pictures `(N, 3, s, s)`, each rotated within 30 degrees, cropped to `size` and flipped, in one sampling."""
+    n, part = len(images), size / images.shape[-1]
+    angle = (torch.rand(n, generator=generator) * 2 - 1) * torch.pi / 6
+    flip = (torch.rand(n, generator=generator) < 0.5).float() * 2 - 1
+    x, y = (torch.rand(2, n, generator=generator) * 2 - 1) * (1 - part)  # the crop stays inside the picture
+    cos, sin = angle.cos(), angle.sin()
+    row_x = torch.stack([cos * part * flip, -sin * part, cos * x - sin * y], 1)
+    row_y = torch.stack([sin * part * flip, cos * part, sin * x + cos * y], 1)
+    grid = F.affine_grid(torch.stack([row_x, row_y], 1), [n, 3, size, size], align_corners=False)
+    return F.grid_sample(images, grid.to(images.device), align_corners=False)
+
+
+def _key(recipe: Recipe, photos: Photos, start: dict | None) -> str:
+    """What decides the weights: recipe, pictures, first weights, and the code that trains."""
+    code = b"".join(Path(file).read_bytes() for file in (__file__, compact.__file__))
+    rows = photos.table[["image", "split", "label"]].to_csv(index=False)
+    parts = [asdict(recipe), manifest(photos.root), rows, fingerprint(start or {}), hashlib.sha256(code).hexdigest()]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, device) -> None:
+    """Train in `folder`.partial, where every finished epoch is kept, and rename it when whole."""
+    partial = folder.with_name(folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    train_photos, val_photos = _trainable(photos, recipe.batch), photos.split("val")
+    net, optimiser, schedule = _beginning(recipe, photos, len(train_photos), start, device)
+    history = _resume(partial / "state.pt", net, optimiser, schedule)
+    read = reader(train_photos, int(recipe.size / 0.875), "squash")
+    steps = len(train_photos) // recipe.batch
+    with tqdm(total=recipe.epochs * steps, desc=f"training {recipe.name}", leave=False) as bar:
+        bar.update(len(history) * steps)
+        for epoch in range(len(history) + 1, recipe.epochs + 1):
+            loss = _epoch(epoch, recipe, net, optimiser, schedule, read, train_photos.labels, bar)
+            now = Classifier(recipe.name, net.eval(), torch.arange(len(photos.classes)))
+            accuracy, val_loss = evaluate(now, val_photos, recipe.size, "squash_crop")
+            history.append({"epoch": epoch, "loss": loss, "val_loss": val_loss, "accuracy": accuracy})
+            bar.set_postfix(loss=f"{loss:.2f}", accuracy=f"{accuracy:.1%}")
+            if snapshots:
+                _save(net, partial / f"epoch-{epoch:03d}.safetensors")
+            _keep(partial / "state.pt", net, optimiser, schedule, history)
+    _save(net, partial / "weights.safetensors")
+    (partial / "history.json").write_text(json.dumps(history))
+    (partial / "state.pt").unlink()
+    shutil.rmtree(folder, ignore_errors=True)  # the same recipe without its snapshots
+    partial.replace(folder)
+
+
+def _beginning(recipe: Recipe, photos: Photos, n: int, start, device):
+    torch.manual_seed(recipe.seed)
+    net = build(recipe.name, len(photos.classes))
+    own = net.state_dict()
+    fits = {k: v for k, v in (start or {}).items() if k in own and v.shape == own[k].shape}
+    net.load_state_dict(own | fits)
+    net = placed(net, device)
+    optimiser = torch.optim.Adam(net.parameters(), lr=recipe.lr, amsgrad=True)
+    steps = recipe.epochs * (n // recipe.batch)
+    return net, optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=steps)
+
+
+def _epoch(epoch, recipe, net, optimiser, schedule, read, labels, bar) -> float:
+    """One pass over the training pictures; its mean loss (nats)."""
+    torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout's draws: a resumed training equals an unbroken one
+    generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
+    device = next(net.parameters()).device
+    order, total = torch.randperm(len(labels), generator=generator), 0.0
+    batches = order[: len(order) // recipe.batch * recipe.batch].view(-1, recipe.batch)
+    net.train()
+    for rows in batches:
+        images = augmented(normalised(read(rows), "half", device), recipe.size, generator)
+        loss = F.cross_entropy(net(images), labels[rows].to(device))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        total += loss.item()
+        bar.update()
+    return total / len(batches)
+
+
+def _keep(path: Path, net, optimiser, schedule, history) -> None:
+    state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
+    torch.save(state | {"history": history}, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def _resume(path: Path, net, optimiser, schedule) -> list[dict]:
+    if not path.is_file():
+        return []
+    state = torch.load(path, map_location=next(net.parameters()).device, weights_only=True)
+    net.load_state_dict(state["net"])
+    optimiser.load_state_dict(state["optimiser"])
+    schedule.load_state_dict(state["schedule"])
+    return state["history"]
+
+
+def _trainable(photos: Photos, batch: int) -> Photos:
+    part = photos.split("train")
+    if len(part) < batch or len(photos.classes) < 2:
+        raise CourseError(
+            f"{photos.root}: {len(part)} training pictures in {len(photos.classes)} classes; training needs at least "
+            f"{batch} pictures and 2 classes. Give weights=PATH instead, or more pictures"
+        )
+    return part
+
+
+def _save(net, path: Path) -> None:
+    state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
+    save_file(state, path, metadata={"normalise": "half"})
