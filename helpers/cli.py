@@ -23,6 +23,9 @@ def main(argv: list[str] | None = None) -> int:
     except CourseError as error:
         print("course: " + str(error).replace("\n", "\n        "), file=sys.stderr)
         return 2
+    except BrokenPipeError:  # `course params ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("course: interrupted; finished runs are kept, this one left nothing behind", file=sys.stderr)
         return 130

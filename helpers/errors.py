@@ -12,5 +12,5 @@ class CourseError(ValueError):
 
 def nearest(name: str, known) -> str:
     """' Did you mean `a` or `b`?' when something close to `name` is among `known`, else ''."""
-    close = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.5)
+    close = get_close_matches(str(name), [str(k) for k in known], n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(f'`{c}`' for c in close)}?" if close else ""

@@ -48,11 +48,11 @@ def check_image(path: Path) -> tuple[tuple[int, int], bool]:
     """Upright (width, height), and whether EXIF turned it; decodes everything, so truncation shows. Raises as above."""
     image = open_image(path)
     _demand_mode(path, image)
-    turned = image.getexif().get(ORIENTATION, 1) not in (0, 1)
-    size = image.size[::-1] if image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8) else image.size
+    size = image.size
     image.draft(None, (1, 1))  # JPEG: reads every byte, but skips most of the arithmetic
     _decode(path, image)
-    return size, turned
+    orientation = image.getexif().get(ORIENTATION, 1)
+    return (size[::-1] if orientation in (5, 6, 7, 8) else size), orientation not in (0, 1)
 
 
 def fitted(image: Image.Image, size: int, fit: str) -> np.ndarray:

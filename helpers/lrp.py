@@ -10,6 +10,11 @@
 | ReLU                   | passed on, Pass                                                                            |
 | batch norm             | merged into the convolution before it                                                      |
 The bias receives nothing.
+
+What `helpers.attribution.conservation` finds on ImageNet photos: with epsilon 1e-6 between 0.999 and 1 everywhere. With
+the authors' 0.25 the dense layers swallow their share: about 0.64 of the score is left in ResNet-18 and ResNet-50 (from
+0.24 to 0.88, image by image), and two more dense layers make it less in AlexNet and VGG, where it may even change its
+sign. SqueezeNet has no dense layer and keeps all. What little is lost otherwise went into biases and stabilisers.
 """
 
 import re
@@ -118,7 +123,8 @@ def check_rules(model: nn.Module, image: torch.Tensor) -> None:
     if (logits - plain).abs().max() > 0.01 * plain.abs().max():
         raise ValueError(
             f"LRP cannot rewrite this {kind}: with batch norm merged into the convolution listed before it, it "
-            f"computes something else. Convolution, batch norm and activation must be listed in the order they run. {_OTHERS}"
+            "computes something else. Convolution, batch norm and activation must be listed in the order they run. "
+            f"{_OTHERS}"
         )
     if left:
         raise ValueError(f"LRP cannot merge {', '.join(left)} of this {kind}: no convolution right before. {_OTHERS}")

@@ -141,7 +141,11 @@ def gradcam(batch: Batch, *, relu: bool = True, resolution: str = "input") -> to
 
 @method(head_graph, layer=True)
 def gradcampp(batch: Batch, *, relu: bool = True, resolution: str = "input", eps: float = 1e-6) -> torch.Tensor:
-    """Grad-CAM++ (Chattopadhyay et al. 2018, eq. 5, 7, 19). The paper has no eps; common code has 1e-6."""
+    """Grad-CAM++ (Chattopadhyay et al. 2018, eq. 5, 7, 19). The paper has no eps.
+
+    eps is the `grad-cam` package's, and outweighs squared gradients where the grid is large: with 0, maps of an
+    ImageNet ResNet-18 correlate 0.9995 to 1 with those of 1e-6, of a SqueezeNet 0.92 to 0.99.
+    """
     A, g = head_gradients(batch)
     a = g**2 / (2 * g**2 + A.sum((2, 3), keepdim=True) * g**3 + eps)  # (b, K, u, v)
     w = (torch.where(g > 0, a, 0) * g).sum((2, 3), keepdim=True)  # (b, K, 1, 1); only positive gradients count

@@ -2,8 +2,40 @@
 
 import os
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real photos and weights. Skips where there is none, but fails on CI, which must have it."""
+    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    folder = os.environ.get("COURSE_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        missing(f"COURSE_REAL_DATA is {folder!r}, no folder: nothing is tried on real photos")
+    return Path(folder).resolve()
+
+
+@pytest.fixture
+def data_home(tmp_path, monkeypatch) -> Path:
+    """An empty place for prepared data and trained weights."""
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def album(tmp_path, data_home) -> Path:
+    """A folder with one sub-folder per class: three small pictures of `cat` and three of `dog`."""
+    rng = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        folder = tmp_path / "album" / label
+        folder.mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return tmp_path / "album"
 
 
 @pytest.fixture(scope="session")

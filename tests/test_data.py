@@ -1,0 +1,280 @@
+"""helpers/data.py, index.py, images.py: one format in, and every bad file named."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from helpers import data, images
+from helpers.errors import CourseError
+
+
+def indexed(album, **columns):
+    """The album with an index.csv; columns may be overridden."""
+    rows = [{"image": f"{c}/{i}.png", "split": "val", "label": c} for c in ("cat", "dog") for i in range(3)]
+    table = pd.DataFrame(rows)
+    for name, values in columns.items():
+        table[name] = values
+    table.to_csv(album / "index.csv", index=False)
+    return album
+
+
+def test_a_folder_per_class_works_as_it_is(album):
+    photos = data.load(album)
+    assert photos.classes == ["cat", "dog"]
+    assert photos.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert set(photos.table["split"]) == {"val"}
+
+
+def test_train_and_val_folders_become_splits(album):
+    for split in ("train", "valid"):
+        (album / split).mkdir()
+    (album / "cat").rename(album / "train" / "cat")
+    (album / "dog").rename(album / "valid" / "dog")
+    photos = data.load(album)
+    assert photos.table.groupby("split")["label"].unique().str[0].to_dict() == {"train": "cat", "val": "dog"}
+
+
+def test_hidden_files_are_not_pictures(album):
+    (album / "cat" / ".DS_Store").write_bytes(b"x")
+    assert len(data.load(album)) == 6
+
+
+def test_classes_csv_maps_folders_to_outputs_by_any_index_column(album):
+    (album / "classes.csv").write_text("folder,imagenet_index,name\ndog,207,golden retriever\ncat,281,tabby\n")
+    photos = data.load(album)
+    assert photos.classes == ["golden retriever", "tabby"]
+    assert photos.outputs.tolist() == [207, 281]
+    assert photos.classes[photos.labels[0]] == "tabby"
+
+
+def test_index_csv_is_read_with_its_extra_columns(album):
+    photos = data.load(indexed(album, box="0 0 10 10", Smiling=1))
+    assert photos.table["Smiling"].tolist() == ["1"] * 6
+    with pytest.raises(CourseError, match="no column `mask`"):
+        photos.masks([0])
+
+
+def test_masks_are_region_ids_at_the_size_of_their_picture(album):
+    mask = Image.fromarray(np.full((40, 60), 2, np.uint8), mode="P")
+    mask.putpalette([0] * 768)
+    mask.save(album / "mask.png")
+    (album / "regions.csv").write_text("id,region\n0,background\n2,hat\n")
+    photos = data.load(indexed(album, mask="mask.png"))
+    assert (photos.masks([3])[0] == 2).all()
+    assert photos.regions == {0: "background", 2: "hat"}
+
+
+def broken(album, kind):
+    """Spoil one file of the album; what the error has to say."""
+    file = album / "cat" / "1.png"
+    good = Image.open(file).convert("RGB")
+    if kind == "empty":
+        file.write_bytes(b"")
+        return file, "empty"
+    if kind == "truncated png":
+        file.write_bytes(file.read_bytes()[:-800])
+        return file, "truncated or corrupt"
+    if kind == "truncated jpeg":
+        good.save(file, "JPEG")
+        file.write_bytes(file.read_bytes()[:-300])
+        return file, "truncated or corrupt"
+    if kind == "text":
+        file.write_text("not a picture")
+        return file, "not an image"
+    if kind in ("CMYK", "P", "RGBA", "I;16", "LA"):
+        format = "TIFF" if kind == "CMYK" else "PNG"
+        whole = Image.fromarray(np.zeros((40, 60), np.uint16)) if kind == "I;16" else good.convert(kind)
+        whole.save(file, format)
+        return file, f"mode {kind}"
+    if kind == "missing":
+        indexed(album)
+        file.unlink()
+        return file, "no such file"
+    if kind == "mask size":
+        Image.fromarray(np.zeros((41, 60), np.uint8)).save(album / "mask.png")
+        indexed(album, mask=["mask.png", *[""] * 5])
+        return album / "mask.png", "60 x 41 pixels for a picture of 60 x 40"
+    if kind == "mask ids":
+        Image.fromarray(np.full((40, 60), 7, np.uint8)).save(album / "mask.png")
+        (album / "regions.csv").write_text("id,region\n0,background\n")
+        indexed(album, mask=["mask.png", *[""] * 5])
+        return album / "mask.png", r"ids \[7\] are not in regions.csv"
+    if kind == "mask mode":
+        good.save(album / "mask.png")
+        indexed(album, mask=["mask.png", *[""] * 5])
+        return album / "mask.png", "a mask is a palette or grey PNG"
+    if kind == "box":
+        indexed(album, box=["5 5 5 9", *[""] * 5])
+        return album / "cat" / "0.png", "x0 < x1"
+    if kind == "box words":
+        indexed(album, box=["5 5 nine 9", *[""] * 5])
+        return album / "cat" / "0.png", "expected four numbers"
+    if kind == "label":
+        indexed(album, label=["", *["cat"] * 2, *["dog"] * 3])
+        return album / "cat" / "0.png", "label is empty"
+    if kind == "unknown label":
+        (album / "classes.csv").write_text("folder,index,name\ncat,0,cat\ndog,1,dog\n")
+        indexed(album, label=["cta", *["cat"] * 2, *["dog"] * 3])
+        return album / "cat" / "0.png", "Did you mean `cat`"
+
+
+KINDS = ["empty", "truncated png", "truncated jpeg", "text", "CMYK", "P", "RGBA", "LA", "I;16", "missing"]
+KINDS += ["mask size", "mask ids", "mask mode", "box", "box words", "label", "unknown label"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_file_is_named_with_what_is_wrong(album, kind):
+    file, said = broken(album, kind)
+    with pytest.raises(CourseError, match=said) as caught:
+        data.load(album)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_skipped_file_is_listed_and_only_it_is_left_out(album, kind):
+    file, _ = broken(album, kind)
+    photos = data.load(album, on_bad="skip")
+    assert [name for name, _ in photos.skipped] == [str(file)]
+    assert len(photos) == 5
+
+
+def test_a_picture_that_exif_turns_is_read_upright_and_told(album):
+    picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
+    exif = picture.getexif()
+    exif[images.ORIENTATION] = 6
+    picture.save(album / "cat" / "phone.jpg", exif=exif)
+    photos = data.load(album)
+    assert images.read_image(album / "cat" / "phone.jpg").size == (40, 60)
+    assert photos.notes == ("1 picture(s) turned upright as their EXIF tag says",)
+
+
+def test_a_mask_is_compared_with_the_upright_picture(album):
+    picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
+    exif = picture.getexif()
+    exif[images.ORIENTATION] = 8
+    picture.save(album / "cat" / "0.png", exif=exif)
+    Image.fromarray(np.zeros((60, 40), np.uint8)).save(album / "mask.png")
+    assert len(data.load(indexed(album, mask=["mask.png", *[""] * 5]))) == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("image,label\na,b\n", "split missing"), ("", "not a readable CSV"), ("image,split,label\n", "no readable picture")],
+)
+def test_a_broken_index_is_named(album, text, said):
+    (album / "index.csv").write_text(text)
+    with pytest.raises(CourseError, match=said) as caught:
+        data.load(album)
+    assert str(album) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("folder,name\ncat,cat\n", "column index"),
+        ("folder,index,name\ncat,one,cat\n", "'one'; expected 0, 1"),
+        ("index,name\n0,cat\n", "folder missing"),
+    ],
+)
+def test_a_broken_classes_csv_is_named(album, text, said):
+    (album / "classes.csv").write_text(text)
+    with pytest.raises(CourseError, match=said) as caught:
+        data.load(album)
+    assert "classes.csv" in str(caught.value)
+
+
+def test_regions_with_words_for_ids_are_refused(album):
+    (album / "regions.csv").write_text("id,region\nzero,background\n")
+    with pytest.raises(CourseError, match="whole numbers"):
+        data.load(album)
+
+
+def test_an_unknown_data_set_is_told_what_there_is(data_home):
+    with pytest.raises(CourseError, match="Did you mean `scenes`"):
+        data.load("scene")
+
+
+def test_an_empty_folder_is_told_what_was_expected(tmp_path, data_home):
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(CourseError, match="neither index.csv nor sub-folders"):
+        data.load(tmp_path / "nothing")
+
+
+def test_a_split_that_is_not_there_names_those_that_are(album):
+    with pytest.raises(CourseError, match="no pictures in split `test`; it has: val"):
+        data.load(album).split("test")
+
+
+def test_a_file_broken_after_the_check_is_found_again(album):
+    data.load(album)
+    (album / "cat" / "0.png").write_bytes(b"")
+    with pytest.raises(CourseError, match="empty"):
+        data.load(album)
+
+
+def test_the_check_is_not_repeated_while_nothing_changes(album, monkeypatch):
+    data.load(album)
+    monkeypatch.setattr(data.index, "problem", lambda *_: pytest.fail("checked again"))
+    assert len(data.load(album)) == 6
+
+
+def test_the_manifest_changes_with_the_data_and_only_then(album):
+    before = data.manifest(album)
+    assert data.manifest(album) == before
+    Image.new("RGB", (9, 9)).save(album / "cat" / "new.png")
+    assert data.manifest(album) != before
+
+
+def test_divided_keeps_every_picture_once_and_every_class_on_both_sides(album):
+    table = data.divided(data.load(album), share=0.34).table
+    assert table.groupby(["label", "split"]).size().to_dict() == {
+        ("cat", "train"): 2, ("cat", "val"): 1, ("dog", "train"): 2, ("dog", "val"): 1
+    }  # fmt: skip
+    assert table["image"].is_unique
+
+
+@pytest.mark.parametrize("fit", images.FITS)
+def test_every_fit_gives_square_pictures(album, fit):
+    assert data.load(album).images([0, 4], 24, fit).shape == (2, 3, 24, 24)
+
+
+def test_cover_leaves_a_picture_of_the_right_size_alone(album):
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    found = images.fitted(Image.fromarray(pixels), 32, "cover")
+    assert (found == pixels.transpose(2, 0, 1)).all()
+
+
+def test_squash_crop_is_the_centre_of_the_squashed_picture():
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    found = images.fitted(Image.fromarray(pixels), 56, "squash_crop")  # 56 / 0.875 = 64: nothing is resampled
+    assert (found == pixels[4:60, 4:60].transpose(2, 0, 1)).all()
+
+
+def test_an_unknown_fit_is_refused(album):
+    with pytest.raises(CourseError, match="expected one of squash_crop"):
+        data.load(album).images([0], 8, "stretch")
+
+
+def test_a_reader_gives_the_same_pictures_held_or_not(album):
+    photos = data.load(album)
+    held, streamed = data.reader(photos, 16, "cover"), data.reader(photos, 16, "cover", budget=0)
+    assert torch.equal(held([5, 0]), streamed([5, 0]))
+
+
+def test_the_embedded_set_is_made_on_first_use(data_home):
+    assert not (data_home / "scenes").exists()
+    photos = data.load("scenes")
+    assert len(photos) == 2000
+    assert photos.regions == {0: "background", 1: "object"}
+    assert json.loads((data_home / "scenes" / "dataset.json").read_text())["name"] == "scenes"
+
+
+def test_real_photos_load_with_their_imagenet_outputs(real_data, data_home):
+    photos = data.load(real_data / "imagenette224")
+    assert len(photos) == 160
+    assert photos.outputs.tolist()[:3] == [0, 217, 482]
+    assert photos.classes[0] == "tench"

@@ -1,0 +1,147 @@
+"""helpers/layers.py: a model is held still and given back, and the last convolution-like layer is found."""
+
+import contextlib
+
+import pytest
+import torch
+from torch import nn
+from torchvision import models
+
+from helpers.layers import class_scores, explaining, last_conv, named_layer, trace
+
+# Where a person who knows the architecture would look
+LAST = {
+    "alexnet": "features.11",  # the ReLU after conv 5, not the max-pool
+    "vgg16": "features.29",
+    "vgg16_bn": "features.42",
+    "resnet18": "layer4.1",
+    "resnext50_32x4d": "layer4.2",
+    "wide_resnet50_2": "layer4.2",
+    "squeezenet1_0": "features.12",  # the last Fire, not the convolution whose channels are the classes
+    "densenet121": "features.norm5",
+    "inception_v3": "Mixed_7c",
+    "googlenet": "inception5b",
+    "shufflenet_v2_x0_5": "conv5.2",
+    "mobilenet_v2": "features.18.2",
+    "mobilenet_v3_small": "features.12.2",
+    "mnasnet0_5": "layers.16",
+    "efficientnet_b0": "features.8.2",
+    "efficientnet_v2_s": "features.7.2",
+    "regnet_y_400mf": "trunk_output.block4.block4-5.activation",
+    "convnext_tiny": "features.7.2",
+    "swin_t": "permute",  # channels last inside; this gives (N, K, u, v)
+}
+
+
+def build(name):
+    slow_start = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    return getattr(models, name)(weights=None, **slow_start)
+
+
+@pytest.mark.parametrize("name", LAST)
+def test_last_conv_is_where_a_person_would_look(name):
+    model = build(name)
+    found, module = last_conv(model)
+    assert found == LAST[name]
+    assert module is model.get_submodule(found)
+
+
+@pytest.mark.slow
+def test_last_conv_of_maxvit_is_a_grid():
+    name, _ = last_conv(build("maxvit_t"))
+    assert name == "blocks.3.layers.1.layers.grid_attention.departition_op"
+
+
+def test_a_transformer_on_tokens_has_no_last_conv_and_the_error_names_its_layers():
+    with pytest.raises(ValueError, match=r"VisionTransformer has no convolution-like.*layer=.*encoder_layer_11"):
+        last_conv(build("vit_b_16"))
+
+
+def test_a_dense_network_has_no_last_conv():
+    with pytest.raises(ValueError, match="no convolution-like"):
+        last_conv(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), size=4)
+
+
+def test_features_with_as_many_channels_as_classes_are_still_features():
+    model = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 5))
+    assert last_conv(model, size=8)[0] == "1"
+
+
+def test_a_block_that_adds_in_place_is_told_from_the_layer_it_adds_to():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            out = self.conv(x)
+            out += x
+            return out
+
+    model = nn.Sequential(Block(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2))
+    assert last_conv(model, size=8)[0] == "0"
+
+
+def test_last_conv_leaves_training_mode_and_in_place_flags_alone():
+    model = build("alexnet").train()
+    last_conv(model)
+    assert all(m.training for m in model.modules())
+    assert model.features[1].inplace
+
+
+def test_trace_gives_names_shapes_and_bytes_in_finishing_order():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Dropout(), nn.Flatten())
+    outputs = trace(model, torch.zeros(1, 3, 6, 6))
+    assert [o.name for o in outputs] == ["0", "1", "2", "3", ""]
+    assert outputs[0].shape == (1, 4, 4, 4)
+    assert outputs[0].bytes == 4 * 4 * 4 * 4
+    assert outputs[2].passed_on  # dropout does nothing in eval mode
+    assert outputs[0].tensor != outputs[1].tensor == outputs[2].tensor  # the ReLU did not write in place
+    assert outputs[3].storage == outputs[1].storage  # flattening is a view
+
+
+def test_a_layer_is_found_by_name_and_by_module():
+    model = build("squeezenet1_0")
+    name, module = named_layer(model, "features.3")
+    assert named_layer(model, module) == (name, module) == ("features.3", model.features[3])
+
+
+def test_a_misspelt_layer_gets_its_nearest_names():
+    with pytest.raises(ValueError, match=r"'layer4_1'.*Nearest names: .*layer4\.1"):
+        named_layer(build("resnet18"), "layer4_1")
+
+
+def test_another_models_layer_is_refused():
+    with pytest.raises(ValueError, match="not part of this SqueezeNet"):
+        named_layer(build("squeezenet1_0"), nn.ReLU())
+
+
+def test_one_output_unit_scores_class_1_with_its_logit_and_class_0_with_the_negative():
+    scores = class_scores(torch.tensor([[2.0], [2.0]]), torch.tensor([1, 0]))
+    assert scores.tolist() == [2.0, -2.0]
+
+
+def test_explaining_gives_everything_back_even_what_was_replaced_inside():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(inplace=True))
+    model[1].eval()  # a frozen batch norm in a model that trains
+    model[0].weight.requires_grad_(False)
+    weight, mean, values = model[0].weight, model[1].running_mean, model[0].weight.clone()
+    model[1].weight.grad = grad = torch.ones(4)
+    with contextlib.suppress(KeyError), explaining(model):
+        assert not any(m.training for m in model.modules())
+        assert not any(p.requires_grad for p in model.parameters())
+        assert not model[2].inplace
+        model[0].weight.data = torch.zeros(4, 3, 3, 3)
+        model[0].weight = nn.Parameter(torch.ones(4, 3, 3, 3))
+        model[0].bias = nn.Parameter(torch.ones(4))
+        model[1].running_mean.data = torch.ones(4)
+        raise KeyError("the method failed")
+    assert model[0].weight is weight
+    assert torch.equal(weight, values)
+    assert model[0].bias is None
+    assert model[1].running_mean is mean
+    assert mean.tolist() == [0, 0, 0, 0]
+    assert model[1].weight.grad is grad
+    assert [m.training for m in model] == [True, False, True]
+    assert [p.requires_grad for p in model.parameters()] == [False, True, True]
+    assert model[2].inplace
