@@ -8,8 +8,11 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from helpers.layers import Output, class_scores, explaining, last_grid, named_layer, trace
-from helpers.methods import METHODS, Batch, Method
+from .layers import Output, class_scores, explaining, last_grid, named_layer, trace
+from .methods import METHODS, Batch, Method
+
+# Larger batches leave the processor's cache: Grad-CAM at 448 px, 5.8 images per second with this and 5.1 with 1 GiB
+FASTEST_ON_CPU = 1 << 28
 
 
 def attribute(
@@ -23,12 +26,13 @@ def attribute(
     progress: bool = False,
     **options,
 ) -> torch.Tensor:
-    """Heatmaps (N, H, W): signed, unnormalised, at input size, on the model's device, which is left exactly as found.
+    """Heatmaps (N, H, W): signed, unnormalised, at input size, on the device of `model`, left exactly as found.
 
     images   (N, 3, H, W), float, normalised for the model
     targets  (N,), the class outputs to explain; with one output unit: 1 explains the logit, 0 its negative
     layer    where CAM methods look, by default `last_conv(model)`; the others do not look at one layer
-    budget   bytes that one batch may take, about; one image at a time where even that takes more
+    budget   bytes that one batch may take, about; one image at a time where even that takes more. A processor uses less
+             than it may, since small batches are faster there
     options  the method's own: `METHODS[method].options`
 
     Each call runs one image more to measure what an image takes: hand over many images at once.
@@ -79,6 +83,8 @@ def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30, pr
         name, module = layer or (last_grid(outputs) if how.layer else (None, None))
         if how.check:
             how.check(model, to_model(images[:1], form))
+        if like.device.type == "cpu":
+            budget = min(budget, FASTEST_ON_CPU)
         rows = max(1, budget // how.memory(outputs, name))
         with tqdm(total=len(images), unit="image", disable=not progress) as bar:
 

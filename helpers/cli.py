@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import sys
 import textwrap
 from importlib.metadata import PackageNotFoundError, version
@@ -80,6 +81,7 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     from . import reports
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside is interrupted, too
     given = dict(parameters.parse(text) for text in arguments.given)
     names = [p.stem for p in reports.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
     # every plan is checked before the first one runs

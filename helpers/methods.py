@@ -16,8 +16,8 @@ from captum.attr import IntegratedGradients
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import lrp as lrp_rules
-from helpers.layers import Output, class_scores
+from . import lrp as lrp_rules
+from .layers import Output, class_scores
 
 
 class Batch(NamedTuple):

@@ -27,7 +27,7 @@ from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from helpers.equations import mathml
+from .equations import mathml
 
 TEMPLATE = Path(__file__).parents[1] / "reports" / "template"
 PICTURES = ["image/svg+xml", "image/png", "image/jpeg"]

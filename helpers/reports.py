@@ -95,7 +95,7 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     whole; an interrupt leaves nothing behind.
     """
     folder = plan.folder(out)
-    if _status(folder) == "finished":
+    if results(folder).get("status") == "finished":
         if not force:
             return folder, "there already"
         folder = next(f for i in range(2, 10**6) if not (f := folder.with_name(f"{plan.run_id}.{i}")).exists())
@@ -115,16 +115,22 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
 
 def write_index(out: Path = OUT) -> Path:
     """The overview page of every run below `out`."""
-    results = [json.loads(file.read_text()) for file in sorted(out.glob("[!.]*/[!.]*/results.json"))]
+    folders = sorted(out.glob("[!.]*/[!.]*"))
     temporary = out / f".index-{os.getpid()}"
-    temporary.write_text(page.index(results))
+    temporary.write_text(page.index([found for folder in folders if (found := results(folder))]))
     temporary.replace(out / "index.html")
     return out / "index.html"
 
 
+def results(folder: Path) -> dict:
+    """What the run in this folder found: its results.json; empty when there is no run."""
+    file = folder / "results.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
 def reason(folder: Path) -> str:
     """Why the run in this folder failed, in a line or two."""
-    error = json.loads((folder / "results.json").read_text())["error"]
+    error = results(folder)["error"]
     return f"{error['name']}: {error['message']}"
 
 
@@ -134,8 +140,8 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     (work / "params.yaml").write_text(parameters.yaml.safe_dump(plan.values, sort_keys=False, allow_unicode=True))
     error = _execute(plan, work)
     book = nbformat.read(work / "executed.ipynb", as_version=4)
-    inside = json.loads((work / "results.json").read_text()) if (work / "results.json").is_file() else {}
-    results = {
+    inside = results(work)
+    whole = {
         "notebook": plan.notebook.stem,
         "title": title(plan.notebook),
         "run_id": run_id,
@@ -145,18 +151,18 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
         "changed": [p.name for p in plan.parameters if plan.values[p.name] != p.default],
         **{key: value for key, value in inside.items() if key != "notebook"},
     }
-    results.setdefault("parameters", plan.values)
-    results["provenance"] = results.get("provenance", {}) | {
+    whole.setdefault("parameters", plan.values)
+    whole["provenance"] = whole.get("provenance", {}) | {
         "started": started.isoformat(timespec="seconds"),
         "wall_s": round(time.perf_counter() - clock, 1),
         "git_commit": _commit(),
     }
-    text = json.dumps(results, indent=1, ensure_ascii=False)
+    text = json.dumps(whole, indent=1, ensure_ascii=False)
     (work / "results.json").write_text(text)
     downloads = {"results.json": text.encode(), "params.yaml": (work / "params.yaml").read_bytes()}
     downloads |= {file.name: file.read_bytes() for file in sorted((work / "tables").glob("*.csv"))}
-    (work / "report.html").write_text(page.report(book, results, _shown(plan), downloads))
-    return results["status"]
+    (work / "report.html").write_text(page.report(book, whole, _shown(plan), downloads))
+    return whole["status"]
 
 
 class _Engine(NBClientEngine):
@@ -192,6 +198,7 @@ def _execute(plan: Plan, work: Path) -> dict | None:
                 plan.values,
                 engine_name="course",
                 kernel_name="python3",
+                language="python",  # whatever the notebook says or forgot to say
                 progress_bar={"leave": False, "desc": plan.notebook.stem},
                 env=env,
                 config=Config({"KernelManager": transport}),
@@ -233,11 +240,6 @@ def _shown(plan: Plan) -> list[dict]:
         | {"choices": p.expected() if p.bounds is not None else ""}
         for p in plan.parameters
     ]
-
-
-def _status(folder: Path) -> str | None:
-    file = folder / "results.json"
-    return json.loads(file.read_text()).get("status") if file.is_file() else None
 
 
 def _commit() -> str | None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from importnb import Notebook
 from PIL import Image
+
+from helpers.data import REPO, data_root
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +22,23 @@ def real_data() -> Path:
     return Path(folder).resolve()
 
 
+@pytest.fixture(scope="session")
+def notebook():
+    """A notebook's functions and classes by its name, without running its experiments."""
+    return lambda name: Notebook.load_file(str(REPO / f"notebooks/{name}.ipynb"), main=False, include_non_defs=False)
+
+
 @pytest.fixture
 def data_home(tmp_path, monkeypatch) -> Path:
     """An empty place for prepared data and trained weights."""
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def shared_home() -> Path:
+    """The project's own place for data and trained weights: what several slow tests need is made once."""
+    return data_root()
 
 
 @pytest.fixture

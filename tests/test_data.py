@@ -163,7 +163,11 @@ def test_a_mask_is_compared_with_the_upright_picture(album):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("image,label\na,b\n", "split missing"), ("", "not a readable CSV"), ("image,split,label\n", "no readable picture")],
+    [
+        ("image,label\na,b\n", "split missing"),
+        ("", "not a readable CSV"),
+        ("image,split,label\n", "no readable picture"),
+    ],
 )
 def test_a_broken_index_is_named(album, text, said):
     (album / "index.csv").write_text(text)

@@ -1,0 +1,341 @@
+"""notebooks/01_focus.ipynb: its functions by hand, by law and against quantus; then the whole notebook."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from torch import nn
+
+from helpers import data, models, reports
+from helpers.attribution import attribute
+
+
+@pytest.fixture(scope="module")
+def nb(notebook):
+    return notebook("01_focus")
+
+
+LABELS = np.repeat([0, 1, 2], [5, 4, 7])
+
+
+def maps(side=6):
+    values = st.floats(-5, 5, width=32)
+    return arrays(np.float32, (3, side, side), elements=values).map(torch.from_numpy)
+
+
+def left(side=6):
+    """The target on the left half."""
+    T = torch.zeros(3, side, side)
+    T[:, :, : side // 2] = 1
+    return T
+
+
+# mosaics
+
+
+@pytest.mark.parametrize("outer", ["balanced", "uniform"])
+def test_every_mosaic_has_two_target_tiles_and_two_others(nb, outer):
+    M = nb.mosaics(LABELS, 8, seed=1, outer=outer)
+    assert (M.inside.sum(1) == 2).all()
+    assert torch.equal(M.labels, torch.from_numpy(LABELS)[M.sources])
+    assert M.targets.tolist() == np.repeat([0, 1, 2], 8).tolist()
+
+
+def test_a_mosaic_never_shows_the_same_target_picture_twice(nb):
+    M = nb.mosaics(LABELS, 50, seed=2)
+    own = M.sources[M.inside].view(-1, 2)
+    assert (own[:, 0] != own[:, 1]).all()
+
+
+def test_target_pictures_are_used_in_rounds(nb):
+    M = nb.mosaics(LABELS, 10, seed=3)
+    counts = np.bincount(M.sources[:10][M.inside[:10]], minlength=5)[:5]
+    assert counts.tolist() == [4] * 5  # 20 places for 5 pictures
+
+
+def test_balanced_draws_the_same_number_from_each_other_class(nb):
+    rng = np.random.default_rng(0)
+    sources = nb.tiles_for(0, LABELS, 6, rng)
+    assert np.bincount(LABELS[sources[:, 2:].ravel()]).tolist() == [0, 6, 6]
+
+
+def test_the_same_seed_gives_the_same_mosaics_and_another_does_not(nb):
+    same = [nb.mosaics(LABELS, 4, seed=s).sources for s in (0, 0, 1)]
+    assert torch.equal(same[0], same[1])
+    assert not torch.equal(same[0], same[2])
+
+
+def test_the_six_layouts_are_equally_likely(nb):
+    M = nb.mosaics(LABELS, 400, seed=0)
+    codes = (M.inside * torch.tensor([1, 2, 4, 8])).sum(1).numpy()
+    found = np.unique(codes, return_counts=True)[1]
+    assert len(found) == 6
+    assert stats.chisquare(found).pvalue > 1e-3  # fails for a fair draw once in a thousand seeds; the seed is fixed
+
+
+@pytest.mark.parametrize("layout", [(0, 1), (0, 3), (2, 3)])
+def test_a_fixed_layout_is_kept(nb, layout):
+    M = nb.mosaics(LABELS, 3, layout=layout)
+    assert {tuple(np.flatnonzero(row)) for row in M.inside} == {layout}
+
+
+def test_what_cannot_be_a_mosaic_is_refused(nb):
+    with pytest.raises(ValueError, match="a mosaic needs two"):
+        nb.mosaics([0, 1, 1], 2)
+    with pytest.raises(ValueError, match="the only one"):
+        nb.mosaics([0, 0], 2)
+    with pytest.raises(ValueError, match="square"):
+        nb.assemble(torch.zeros(1, 4, 3, 4, 5))
+    assert nb.mosaics([0, 1, 1], 1, targets=[0], allow_repeat=True).inside.sum() == 2
+
+
+def test_a_mosaic_is_its_four_tiles_in_reading_order(nb):
+    tiles = torch.rand(2, 4, 3, 5, 5)
+    mosaic = nb.assemble(tiles)
+    for k, (y, x) in enumerate([(0, 0), (0, 5), (5, 0), (5, 5)]):
+        assert torch.equal(mosaic[:, :, y : y + 5, x : x + 5], tiles[:, k])
+
+
+def test_the_target_mask_lies_on_the_target_tiles(nb):
+    inside = torch.tensor([[False, True, True, False]])
+    painted = nb.assemble(inside.float().view(1, 4, 1, 1, 1).expand(1, 4, 3, 4, 4))[:, 0]
+    assert torch.equal(nb.target_mask(inside, 8, 8), painted.double())
+
+
+def test_an_odd_side_is_refused_or_floored(nb):
+    inside = torch.tensor([[True, False, False, True]])
+    with pytest.raises(ValueError, match="odd side"):
+        nb.target_mask(inside, 7, 8)
+    assert nb.target_mask(inside, 7, 8, strict=False).shape == (1, 6, 8)
+
+
+# the Focus
+
+
+def test_focus_of_relevance_on_the_target_only_is_one_and_beside_it_zero(nb):
+    assert (nb.focus(left(), left()) == 1).all()
+    assert (nb.focus(1 - left(), left()) == 0).all()
+
+
+def test_focus_of_a_uniform_map_is_exactly_one_half(nb):
+    assert (nb.focus(torch.full((3, 6, 6), 0.3), left()) == 0.5).all()
+
+
+def test_focus_without_positive_relevance_is_undefined_not_zero(nb):
+    assert nb.focus(torch.zeros(3, 6, 6), left()).isnan().all()
+    assert nb.focus(-torch.ones(3, 6, 6), left()).isnan().all()
+
+
+@given(maps(), st.floats(0.1, 10))
+def test_focus_ignores_a_positive_scale(nb, R, s):
+    # scaling float32 by a number rounds each value by 6e-8 of itself
+    assert torch.allclose(nb.focus(R * s, left()), nb.focus(R, left()), atol=1e-5, equal_nan=True)
+
+
+@given(maps())
+def test_focus_and_its_complement_are_one_together(nb, R):
+    both = nb.focus(R, left()) + nb.focus(R, 1 - left())
+    assert torch.allclose(both[~both.isnan()], torch.ones(()).double(), atol=1e-12)
+
+
+@given(maps())
+def test_focus_lies_between_zero_and_one(nb, R):
+    F = nb.focus(R, left())
+    assert ((F >= 0) & (F <= 1 + 1e-12) | F.isnan()).all()
+
+
+@given(maps())
+def test_swapping_left_and_right_turns_focus_round(nb, R):
+    F, swapped = nb.focus(R, left()), nb.focus(R.flip(2), left())
+    assert torch.allclose(F, 1 - swapped, atol=1e-9, equal_nan=True)
+
+
+@given(maps())
+def test_focus_is_the_sum_of_the_target_tiles_shares(nb, R):
+    shares = nb.tile_shares(R)
+    assert torch.allclose(nb.focus(R, left()), shares[:, 0] + shares[:, 2], atol=1e-12, equal_nan=True)
+
+
+def test_adding_a_constant_changes_focus(nb):
+    R = torch.tensor([[[4.0, 0.0], [0.0, 0.0]]])
+    assert nb.focus(R, left(2)[:1]) == 1
+    assert nb.focus(R + 1, left(2)[:1]) == 6 / 8
+
+
+def test_three_of_nine_tiles_need_no_other_function(nb):
+    T = torch.eye(3).repeat_interleave(4, 0).repeat_interleave(4, 1)[None]
+    assert nb.focus(torch.ones(1, 12, 12), T) == pytest.approx(1 / 3)
+    assert nb.rescaled(torch.tensor(1 / 3), 1 / 3) == 0
+    assert nb.rescaled(torch.tensor(1.0)) == 1
+
+
+@pytest.mark.parametrize(
+    ("R", "said"),
+    [
+        (torch.zeros(3, 6, 8), "must be the same"),
+        (torch.zeros(6, 6), r"expected maps \(N, H, W\)"),
+        (torch.zeros(3, 3, 6, 6), "Reduce its channels"),
+        (torch.full((3, 6, 6), torch.nan), "108 value.s. that are NaN"),
+        (torch.full((3, 6, 6), torch.inf), "NaN or infinite"),
+        (torch.zeros(2, 6, 6), "must be the same"),
+    ],
+)
+def test_maps_that_cannot_be_meant_are_refused(nb, R, said):
+    with pytest.raises(ValueError, match=said):
+        nb.focus(R, left())
+
+
+def test_channels_are_reduced_only_when_asked(nb):
+    R = torch.stack([left(), -3 * left(), torch.ones(3, 6, 6)], 1)
+    assert torch.allclose(nb.focus(R, left(), channel_reduce="absmax"), torch.tensor(0.75).double())
+    assert (nb.focus(R, left(), channel_reduce="sum") == 0).all()
+
+
+# against quantus
+
+
+def quantus_focus(model, images, targets, inside, R):
+    """Tiles in reading order: so since quantus 0.6; before, positions 1 and 2 had to be swapped."""
+    import quantus
+
+    positions = [tuple(int(v) for v in row) for row in inside]
+    focus = quantus.Focus(disable_warnings=True, display_progressbar=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return focus(
+            model=model,
+            x_batch=images.numpy(),
+            y_batch=targets.numpy(),
+            a_batch=R[:, None].numpy(),
+            custom_batch=positions,
+            channel_first=True,
+        )
+
+
+def test_focus_equals_quantus_on_random_maps(nb):
+    generator = torch.Generator().manual_seed(0)
+    M = nb.mosaics(LABELS, 8, seed=0)
+    R = torch.randn(24, 16, 16, generator=generator)
+    net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3)).eval()
+    theirs = quantus_focus(net, torch.zeros(24, 3, 16, 16), M.targets, M.inside, R)
+    ours = nb.focus(R, nb.target_mask(M.inside, 16, 16))
+    assert np.allclose(ours, theirs, atol=1e-6)
+
+
+def test_focus_equals_quantus_on_real_heatmaps(nb, real_data, data_home):
+    photos = data.load(real_data / "imagenette224")
+    weights = real_data / "weights" / "resnet18_imagenet.pth"
+    classifier = models.load("resnet18", str(weights), photos)
+    M = nb.mosaics(photos.labels, 1, seed=0)
+    tiles = photos.images(M.sources.flatten(), 112, "cover").view(10, 4, 3, 112, 112)
+    images, targets = classifier.prepared(nb.assemble(tiles)), classifier.outputs[M.targets]
+    R = attribute("gradcam", classifier.net, images, targets)
+    ours = nb.focus(R, nb.target_mask(M.inside, 224, 224))
+    assert np.allclose(ours, quantus_focus(classifier.net, images, targets, M.inside, R), atol=1e-6)
+    assert ours.median() > 0.8  # half-size tiles; at full size 0.98
+
+
+# randomisation and statistics
+
+
+@pytest.mark.parametrize("scheme", ["reset", "xavier"])
+def test_randomised_draws_exactly_the_named_layers(nb, scheme):
+    net = models.build("compact_resnet", 4)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    names = nb.weight_layers(net)
+    assert names[0] == "fc"
+    changed = nb.randomised(net, names[:2], seed=1, scheme=scheme).state_dict()
+    moved = {k.rsplit(".", 1)[0] for k in before if k.endswith("weight") and not torch.equal(before[k], changed[k])}
+    assert moved == set(names[:2])
+    assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
+
+
+def test_reset_draws_the_norm_with_its_layer_and_xavier_leaves_it(nb):
+    net = models.build("compact_vgg", 4)
+    nn.init.constant_(net.features[1].weight, 7.0)
+    assert (nb.randomised(net, ["features.0"], scheme="reset").features[1].weight == 1).all()
+    assert (nb.randomised(net, ["features.0"], scheme="xavier").features[1].weight == 7).all()
+
+
+def test_random_networks_are_at_chance(nb, shared_home):
+    photos = data.load("scenes").split("val")
+    M, read = nb.mosaics(photos.labels, 6, seed=0), data.reader(photos, 56, "squash_crop")
+    means = []
+    for draw in range(6):
+        torch.manual_seed(draw)
+        blank = models.Classifier("blank", models.build("compact_resnet", 10).eval(), photos.outputs)
+        means.append(np.nanmean(nb.focus_of("gradcam", blank, M, read)))
+    low, high = nb.interval_of_means(means)
+    assert low <= 0.5 <= high
+    assert high - low < 0.2  # else it would say nothing
+
+
+def test_focus_of_streams_the_same_numbers_in_any_batches(nb, shared_home):
+    photos = data.load("scenes").split("val")
+    torch.manual_seed(0)
+    net = models.Classifier("blank", models.build("compact_vgg", 10).eval(), photos.outputs)
+    M = nb.mosaics(photos.labels, 4, seed=0)  # 40: more than one batch
+    read = data.reader(photos, 56, "squash_crop")
+    whole = nb.focus_of("gradcam", net, M, read)
+    parts = [nb.focus_of("gradcam", net, nb.Mosaics(*(t[k : k + 7] for t in M)), read) for k in range(0, 40, 7)]
+    assert np.allclose(whole, np.concatenate(parts), atol=1e-5, equal_nan=True)  # float32 sums in another order
+
+
+def test_a_network_with_a_fixed_input_size_is_told(nb, album):
+    fixed = models.Classifier("vit_b_32", models.build("vit_b_32", 2).eval(), torch.arange(2))
+    with pytest.raises(ValueError, match="vit_b_32 takes no mosaics of 448 px"):
+        nb.takes_mosaics(fixed, 224)
+
+
+def test_pearson_agrees_with_scipy_and_is_undefined_without_variation(nb):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=12)
+    y = x + rng.normal(size=12)
+    theirs = stats.pearsonr(x, y)
+    assert nb.pearson(x, y) == pytest.approx((theirs.statistic, *theirs.confidence_interval()), abs=1e-4)
+    assert np.isnan(nb.pearson(np.ones(5), np.arange(5.0))[0])
+
+
+def test_the_bootstrap_interval_agrees_with_scipy(nb):
+    x = np.append(np.random.default_rng(0).normal(size=80), np.nan)
+    theirs = stats.bootstrap((x[:-1],), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
+    assert nb.interval(x) == pytest.approx(tuple(theirs), abs=0.03)  # 1,000 draws place a quantile within about 0.01
+
+
+# the whole notebook
+
+SMALL = {"model": ["compact_resnet"], "mosaics_per_class": [2], "layout_mosaics": 10, "epochs": 4, "cascade_steps": 2}
+SMALL |= {"tile": 56, "methods": ["gradcam", "lrp", "smoothgrad", "random"], "curve_model": "compact_resnet"}
+
+
+@pytest.mark.slow
+def test_the_whole_notebook_runs_through_the_report_path(tmp_path, shared_home):
+    folder, status = reports.run(reports.plan("01_focus", given=SMALL), tmp_path)
+    assert status == "finished", reports.reason(folder)
+    results = reports.results(folder)
+    wanted = {f"focus_median.{m}" for m in SMALL["methods"]} | {"focus_median.random_model"}
+    assert wanted | {"focus_accuracy_pearson.scratch"} <= set(results["metrics"])
+    assert len(results["claims"]) >= 8
+    assert all(figure["alt"] for figure in results["figures"])
+    assert results["metrics"]["focus_median.gradcam"] > 0.6 > 0.55 > results["metrics"]["focus_median.random"] > 0.45
+
+
+@pytest.mark.slow
+def test_the_notebook_runs_on_real_photos_as_measured_independently(real_data, tmp_path, shared_home):
+    given = {"epochs": 3, "cascade_steps": 2, "layout_mosaics": 20, "methods": ["gradcam", "saliency"], "tile": 224}
+    given |= {"curve_model": "compact_resnet", "curve_from": ""}  # a small curve: training is tested elsewhere
+    folder, status = reports.run(reports.plan("01_focus", "real", given=given), tmp_path)
+    assert status == "finished", reports.reason(folder)
+    metrics = reports.results(folder)["metrics"]
+    assert metrics["focus_median.gradcam"] == pytest.approx(0.98, abs=0.02)
+    assert metrics["focus_median.saliency"] == pytest.approx(0.57, abs=0.04)
+    assert metrics["focus_mean.random_model"] == pytest.approx(0.5, abs=0.1)
+
+
+settings.register_profile("course", deadline=None)  # a first call compiles and warms up
+settings.load_profile("course")

@@ -1,0 +1,131 @@
+"""helpers/parameters.py: wrong parameters are told before any work starts, each with the way out."""
+
+import nbformat
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import parameters
+from helpers.errors import CourseError
+
+CELL = """size: int = 10  # the side, in pixels
+share: float = 0.5  # a share = part of the whole
+names: list[str] = ["a"]  # which letters
+flag: bool = False  # on or off
+text: str = "x = y"  # any text"""
+BOUNDS = 'bounds = {"size": (2, 80), "names": ["a", "b", "c"], "share": (0, 1)}'
+
+
+def notebook(tmp_path, cell=CELL, bounds=BOUNDS):
+    book = nbformat.v4.new_notebook()
+    for tag, source in (("parameters", cell), ("bounds", bounds)):
+        book.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]}))
+    nbformat.write(book, tmp_path / "demo.ipynb")
+    return tmp_path / "demo.ipynb"
+
+
+@pytest.fixture
+def known(tmp_path):
+    return parameters.read(notebook(tmp_path))
+
+
+def test_the_cell_is_read_without_running_it(known):
+    assert [(p.name, p.type, p.default) for p in known] == [
+        ("size", "int", 10), ("share", "float", 0.5), ("names", "list[str]", ["a"]), ("flag", "bool", False),
+        ("text", "str", "x = y"),
+    ]  # fmt: skip
+    assert known[1].help == "a share = part of the whole"
+
+
+def test_defaults_pass_and_given_values_win(known):
+    values = parameters.check("demo", known, {"size": "12", "names": "a,c", "flag": "true"})
+    assert values == {"size": 12, "share": 0.5, "names": ["a", "c"], "flag": True, "text": "x = y"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"size": "abc"}, "parameter `size` is 'abc'; it needs a whole number from 2 to 80"),
+        ({"size": 1}, "`size` is 1; it needs a whole number from 2 to 80"),
+        ({"size": 2.5}, "`size` is 2.5"),
+        ({"share": "nan"}, "`share` is 'nan'; it needs a number from 0 to 1"),
+        ({"share": -0.1}, "`share` is -0.1"),
+        ({"names": "a,d"}, "`names` is 'd'; it needs a list, each item one of a, b, c"),
+        ({"names": []}, r"`names` is \[\]"),
+        ({"flag": "maybe"}, "`flag` is 'maybe'; it needs true or false"),
+        ({"text": None}, "`text` is None; it needs a text"),
+        ({"siez": 3}, "unknown parameter `siez`. Did you mean `size`"),
+        ({"zzz": 3}, "It has: size, share, names, flag, text"),
+    ],
+)
+def test_a_wrong_value_is_told_with_what_was_expected(known, given, said):
+    with pytest.raises(CourseError, match=said):
+        parameters.check("demo", known, given)
+
+
+def test_every_wrong_value_is_told_at_once_with_an_example(known):
+    with pytest.raises(CourseError) as caught:
+        parameters.check("demo", known, {"size": 0, "share": 9})
+    assert "Example: -p size=10" in str(caught.value)
+    assert "Example: -p share=0.5" in str(caught.value)
+
+
+@given(st.integers(-1000, 1000))
+def test_bounds_are_kept_exactly(tmp_path_factory, size):
+    known = [parameters.Parameter("size", "int", 10, "", (2, 80))]
+    try:
+        parameters.check("demo", known, {"size": size})
+        inside = True
+    except CourseError:
+        inside = False
+    assert inside == (2 <= size <= 80)
+
+
+@pytest.mark.parametrize(
+    ("cell", "bounds", "said"),
+    [
+        ("size = 3", BOUNDS, "expected `name: type = literal`"),
+        ("size: int = len('abc')", "bounds = {}", "expected `name: type = literal`"),
+        ("size: dict = {}", "bounds = {}", "type dict; known are"),
+        ("size: int = 3", 'bounds = {"size": (2, 2**3)}', "one literal"),
+        ("size: int = 3", 'bounds = {"sice": (2, 3)}', "bounds for unknown parameter.s. sice"),
+    ],
+)
+def test_a_notebook_that_breaks_the_contract_is_told(tmp_path, cell, bounds, said):
+    with pytest.raises(CourseError, match=said):
+        parameters.read(notebook(tmp_path, cell, bounds))
+
+
+def test_looked_up_kinds_say_why(tmp_path, data_home):
+    kinds = 'bounds = {"dataset": "dataset", "model": "model", "weights": "weights"}'
+    cell = 'dataset: str = "scenes"  # d\nmodel: list[str] = ["resnet18"]  # m\nweights: str = "train"  # w'
+    known = parameters.read(notebook(tmp_path, cell, kinds))
+    with pytest.raises(CourseError) as caught:
+        parameters.check("demo", known, {"dataset": "nope", "model": "resnet19", "weights": "w.pth"})
+    for said in ("no such folder", "Did you mean `resnet18`", "the path of a file that exists"):
+        assert said in str(caught.value)
+
+
+def test_variables_in_a_profile_are_filled_in_or_named(monkeypatch):
+    monkeypatch.setenv("SOMEWHERE", "there")
+    assert parameters.expanded(["$SOMEWHERE/x", 3]) == ["there/x", 3]
+    monkeypatch.delenv("SOMEWHERE")
+    with pytest.raises(CourseError, match="SOMEWHERE is not set"):
+        parameters.expanded("${SOMEWHERE}/x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("a: [", "not valid YAML"), ("- 1", "expected lines"), (None, "cannot be read")]
+)
+def test_a_broken_parameter_file_is_named(tmp_path, text, said):
+    file = tmp_path / "p.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(CourseError, match=said):
+        parameters.read_values(file)
+
+
+def test_the_command_line_needs_name_and_value():
+    assert parameters.parse("a=b=c") == ("a", "b=c")
+    with pytest.raises(CourseError, match="expected name=value"):
+        parameters.parse("size")

@@ -1,0 +1,55 @@
+"""The project itself: one list of dependencies, notebooks without outputs, readable cells."""
+
+import re
+import tomllib
+
+import nbformat
+import pytest
+import yaml
+
+from helpers.data import REPO
+from helpers.reports import PROFILES, notebooks, profile_values
+
+PYPROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())
+
+
+def test_conda_users_get_the_same_packages():
+    environment = yaml.safe_load((REPO / "environment.yml").read_text())
+    *packages, pip = environment["dependencies"]
+    assert pip == {"pip": ["-e ."]}  # pyproject.toml is the one list
+    assert packages == [f"python{PYPROJECT['project']['requires-python']}", "pip"]
+
+
+def test_every_dependency_says_who_uses_it():
+    text = (REPO / "pyproject.toml").read_text().split("dependencies = [", 1)[1].split("]", 1)[0]
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert [line for line in lines if not re.search(r'",\s+# \w', line)] == []
+
+
+def test_the_packages_the_course_is_built_on_are_there():
+    names = {re.split(r"[<>=\[]", d)[0] for d in PYPROJECT["project"]["dependencies"]}
+    assert {"torch", "torchvision", "jupyterlab", "papermill", "nbconvert", "captum", "seaborn", "ipywidgets"} <= names
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
+def test_a_notebook_is_readable(path):
+    book = nbformat.read(path, as_version=4)
+    code = [c for c in book.cells if c.cell_type == "code"]
+    assert all(not c.outputs and c.execution_count is None for c in code)
+    assert [c.id for c in code if c.source.count("\n") >= 30] == []
+    assert len(book.cells) - len(code) >= 0.8 * len(code)
+
+
+@pytest.mark.parametrize("profile", sorted(p.stem for p in PROFILES.glob("*.yaml")))
+def test_a_profile_names_only_notebooks_there_are(profile):
+    known = {path.stem for path in notebooks()}
+    assert set(yaml.safe_load((PROFILES / f"{profile}.yaml").read_text())) <= known
+
+
+def test_quick_covers_every_notebook():
+    assert [profile_values("quick", path.stem) is not None for path in notebooks()] == [True] * len(notebooks())
+
+
+def test_the_citation_names_five_papers():
+    citation = yaml.safe_load((REPO / "CITATION.cff").read_text())
+    assert len(citation["references"]) == 5

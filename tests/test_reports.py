@@ -1,0 +1,318 @@
+"""helpers/run.py, reports.py, cli.py: from a question to a folder that is whole, or to an error that helps."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nbformat
+import pytest
+
+from helpers import cli, reports
+from helpers.errors import CourseError
+
+CELLS = {
+    "parameters": "size: int = 3  # how many rows\nfail: str = 'no'  # how to fail\nseed: int = 0  # draws",
+    "bounds": "bounds = {'size': (1, 9), 'fail': ['no', 'bug', 'user', 'die', 'sleep']}",
+    "start": "from helpers.run import start\nrun = start(globals())",
+    "work": """import os, signal, time
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from helpers.errors import CourseError
+
+run.metric("draw", torch.rand(()))
+run.table(pd.DataFrame({"row": range(size), "third": 1 / 3}), "rows", "Some rows")
+figure, axis = plt.subplots(figsize=(2, 2))
+run.figure(figure, "a box", alt="An empty box.")
+run.claim("one is one", paper=1, seen=1, holds=True, why="they are equal")
+run.claim("nothing is known", seen=float("nan"), holds=None)""",
+    "fail": """if fail == "bug":
+    1 / 0
+if fail == "user":
+    raise CourseError("the size is wrong. Give another")
+if fail == "die":
+    os.kill(os.getpid(), signal.SIGKILL)
+if fail == "sleep":
+    time.sleep(60)""",
+    "end": "run.claims()\nrun.answer('It is done.')",
+}
+
+
+@pytest.fixture
+def demo(tmp_path, data_home):
+    book = nbformat.v4.new_notebook()
+    book.cells.append(nbformat.v4.new_markdown_cell("# A demo\n\nIt has one equation, $x^2$."))
+    for tag, source in CELLS.items():
+        book.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]}))
+    nbformat.write(book, tmp_path / "demo.ipynb")
+    return tmp_path / "demo.ipynb"
+
+
+def run(demo, tmp_path, force=False, **given):
+    return reports.run(reports.plan(str(demo), given=given), tmp_path / "out", force)
+
+
+def left_behind(tmp_path):
+    return [p.name for p in (tmp_path / "out").rglob(".*")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """One finished run of the demo, with its folder, shared by the tests that only look."""
+    tmp_path = tmp_path_factory.mktemp("finished")
+    book = nbformat.v4.new_notebook()
+    book.cells.append(nbformat.v4.new_markdown_cell("# A demo"))
+    for tag, source in CELLS.items():
+        book.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]}))
+    nbformat.write(book, tmp_path / "demo.ipynb")
+    folder, status = run(tmp_path / "demo.ipynb", tmp_path, size="4")
+    assert status == "finished"
+    return folder
+
+
+def test_a_runs_folder_holds_everything_the_design_names(finished):
+    names = {p.relative_to(finished).as_posix() for p in finished.rglob("*") if p.is_file()}
+    assert names == {
+        "report.html", "results.json", "executed.ipynb", "params.yaml", "run.log",
+        "tables/rows.csv", "figures/a_box.png",
+    }  # fmt: skip
+
+
+def test_results_hold_parameters_metrics_claims_provenance_and_status(finished):
+    results = reports.results(finished)
+    assert results["status"] == "finished"
+    assert results["title"] == "A demo"
+    assert results["answer"] == "It is done."
+    assert results["parameters"] == {"size": 4, "fail": "no", "seed": 0}
+    assert results["changed"] == ["size"]
+    assert 0 <= results["metrics"]["draw"] < 1
+    assert [c["holds"] for c in results["claims"]] == [True, None]
+    assert results["claims"][1]["seen"] is None  # NaN is not JSON
+    assert {"versions", "git_commit", "seed", "device", "wall_s", "peak_mb", "data", "weights"} <= set(
+        results["provenance"]
+    )
+
+
+def test_tables_are_kept_at_full_precision(finished):
+    assert (finished / "tables" / "rows.csv").read_text().splitlines()[1] == "0,0.3333333333333333"
+
+
+def test_the_index_links_the_run(finished):
+    page = (finished.parents[1] / "index.html").read_text()
+    assert f"demo/{finished.name}/report.html" in page
+
+
+def test_the_same_question_has_the_same_folder_and_is_not_run_again(demo, tmp_path):
+    folder, status = run(demo, tmp_path)
+    stamp = (folder / "report.html").stat().st_mtime_ns
+    assert run(demo, tmp_path) == (folder, "there already")
+    assert (folder / "report.html").stat().st_mtime_ns == stamp
+    forced, status = run(demo, tmp_path, force=True)
+    assert status == "finished"
+    assert forced.name == f"{folder.name}.2"
+    assert reports.results(forced)["metrics"] == reports.results(folder)["metrics"]  # the seed is kept
+    assert (folder / "report.html").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("change", ["parameter", "notebook", "weights"])
+def test_another_question_has_another_folder(demo, tmp_path, change):
+    before = reports.plan(str(demo)).run_id
+    if change == "parameter":
+        assert reports.plan(str(demo), given={"size": 4}).run_id != before
+    if change == "notebook":
+        demo.write_text(demo.read_text().replace("It is done", "All done"))
+        assert reports.plan(str(demo)).run_id != before
+    if change == "weights":
+        book = nbformat.read(demo, 4)
+        book.cells[1].source = "weights: str = 'train'  # w"
+        book.cells[2].source = "bounds = {'weights': 'weights'}"
+        nbformat.write(book, demo)
+        ids = []
+        for content in (b"one", b"two"):
+            (tmp_path / "w.pth").write_bytes(content)
+            ids.append(reports.plan(str(demo), given={"weights": str(tmp_path / "w.pth")}).run_id)
+        assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize(
+    ("fail", "name", "said"),
+    [("bug", "ZeroDivisionError", "division by zero"), ("user", "CourseError", "Give another")],
+)
+def test_a_failing_cell_still_gives_a_report_with_what_was_found(demo, tmp_path, fail, name, said):
+    folder, status = run(demo, tmp_path, fail=fail)
+    results = reports.results(folder)
+    assert status == results["status"] == "failed"
+    assert results["error"]["name"] == name
+    assert said in results["error"]["message"]
+    assert "draw" in results["metrics"]
+    assert "run-error" in (folder / "report.html").read_text()
+    assert "Traceback" in (folder / "run.log").read_text() or fail == "user"
+
+
+def test_a_users_mistake_shows_no_traceback(demo, tmp_path):
+    folder, _ = run(demo, tmp_path, fail="user")
+    book = nbformat.read(folder / "executed.ipynb", 4)
+    (error,) = [o for c in book.cells for o in c.get("outputs", ()) if o.output_type == "error"]
+    assert len(error.traceback) == 1
+
+
+def test_a_kernel_that_dies_is_a_failed_run_not_a_hanging_one(demo, tmp_path):
+    folder, status = run(demo, tmp_path, fail="die")
+    assert status == "failed"
+    assert reports.results(folder)["error"]["name"] == "DeadKernelError"
+
+
+def test_a_failed_run_is_tried_again(demo, tmp_path):
+    folder, _ = run(demo, tmp_path, fail="bug")
+    again, status = run(demo, tmp_path, fail="bug")
+    assert (again, status) == (folder, "failed")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_no_folder_and_no_kernel(demo, tmp_path, how):
+    command = [
+        sys.executable,
+        "-m",
+        "helpers.cli",
+        "run",
+        str(demo),
+        "-p",
+        "fail=sleep",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not list((tmp_path / "out").rglob("a_box.png")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert left_behind(tmp_path) == []
+    assert not list((tmp_path / "out").rglob("results.json"))
+    assert str(tmp_path) not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+
+
+def test_a_name_is_used_once(tmp_path, monkeypatch):
+    from helpers.run import Run
+
+    run = Run("demo", {"seed": 1})
+    run.metric("a", 1)
+    with pytest.raises(ValueError, match="metric a is there already"):
+        run.metric("a", 2)
+
+
+def test_a_figure_without_a_description_is_refused():
+    from matplotlib import pyplot as plt
+
+    from helpers.run import Run
+
+    figure, _ = plt.subplots()
+    with pytest.raises(ValueError, match="alt is empty"):
+        Run("demo", {}).figure(figure, "f", alt=" ")
+    plt.close(figure)
+
+
+def test_a_device_that_is_not_there_is_told():
+    from helpers.run import Run
+
+    with pytest.raises(CourseError, match="this machine lacks; use device=auto"):
+        Run("demo", {"device": "mps"})
+
+
+# the command line
+
+
+def course(capsys, *arguments):
+    code = cli.main(list(arguments))
+    return code, capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "01_focus", "-p", "methds=lrp"), "Did you mean `methods`"),
+        (("run", "01_focus", "-p", "mosaics_per_class=abc"), "a whole number from 1 to 10000"),
+        (("run", "01_focus", "-p", "tile"), "expected name=value"),
+        (("run", "01_focus", "-p", "dataset=nowhere"), "no such folder"),
+        (("run", "01_focus", "-p", "weights=nowhere.pth"), "the path of a file that exists"),
+        (("run", "01_focus", "-p", "model=resnet81"), "Did you mean `resnet18`"),
+        (("run", "01_focus", "--profile", "qick"), "Did you mean `quick`"),
+        (("run", "01_focus", "-f", "nowhere.yaml"), "cannot be read"),
+        (("run", "01_fcous"), "Did you mean `01_focus`"),
+        (("params", "99"), "no notebook `99`"),
+        (("data", "prepare", "scene"), "Did you mean `scenes`"),
+    ],
+)
+def test_a_mistake_exits_with_2_and_starts_no_kernel(capsys, monkeypatch, arguments, said):
+    monkeypatch.setattr(reports.papermill, "execute_notebook", lambda *_, **__: pytest.fail("a kernel was started"))
+    code, output = course(capsys, *arguments)
+    assert code == 2
+    assert said in output.err
+    assert "Traceback" not in output.err
+
+
+def test_a_profile_whose_variable_is_not_set_says_so(capsys, monkeypatch):
+    monkeypatch.delenv("COURSE_REAL_DATA", raising=False)
+    code, output = course(capsys, "run", "01_focus", "--profile", "real")
+    assert (code, "COURSE_REAL_DATA is not set" in output.err) == (2, True)
+
+
+def test_later_settings_win(tmp_path, demo, monkeypatch):
+    (tmp_path / "p.yaml").write_text("size: 5\nseed: 7\n")
+    plan = reports.plan(str(demo), file=tmp_path / "p.yaml", given={"size": "6"})
+    assert (plan.values["size"], plan.values["seed"]) == (6, 7)
+
+
+def test_list_and_params_show_what_there_is(capsys):
+    assert "01_focus" in course(capsys, "list")[1].out
+    out = course(capsys, "params", "01_focus")[1].out
+    assert "mosaics_per_class" in out
+    assert "smoothgrad" in out
+
+
+def test_doctor_says_what_is_here(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("COURSE_REAL_DATA", str(tmp_path / "nowhere"))
+    code, output = course(capsys, "doctor")
+    assert code == 0
+    for said in ("Python", "torch pair", "device", "disk", "chromium", "NOT FOUND"):
+        assert said in output.out
+
+
+def test_data_list_says_what_is_prepared(capsys, data_home):
+    assert "scenes  no" in course(capsys, "data", "list")[1].out
+
+
+def test_a_failed_run_exits_with_1_and_says_why(capsys, demo, tmp_path):
+    code, output = course(capsys, "run", str(demo), "-p", "fail=user", "--out", str(tmp_path / "out"))
+    assert code == 1
+    assert "Give another" in output.err
+    assert "report.html" in output.out
+
+
+def test_the_page_of_a_run_asks_nothing_of_the_network(finished, chromium):
+    page = chromium.new_page()
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto((finished / "report.html").as_uri())
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert said == []
+    assert page.locator("img").evaluate_all("all => all.every(i => i.alt && i.naturalWidth > 0)")
+    page.close()
+
+
+def test_results_are_json_that_any_reader_takes(finished):
+    json.loads((finished / "results.json").read_text(), parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+
+
+def test_many_runs_can_start_at_once(demo, tmp_path):
+    command = [sys.executable, "-m", "helpers.cli", "run", str(demo), "--out", str(tmp_path / "out")]
+    started = [subprocess.Popen([*command, "-p", f"seed={k}"], env=os.environ) for k in range(3)]
+    assert [process.wait(timeout=180) for process in started] == [0, 0, 0]
+    assert len(list((tmp_path / "out" / "demo").iterdir())) == 3
