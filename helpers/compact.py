@@ -16,11 +16,11 @@ class CompactAlexNet(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             *_conv(3, 32, kernel=7, stride=4),
-            *_conv(32, 48, kernel=5),
             nn.MaxPool2d(3, 2, padding=1),
-            *_conv(48, 96),
+            *_conv(32, 64, kernel=5),
+            nn.MaxPool2d(3, 2, padding=1),
+            *_conv(64, 96),
             *_conv(96, 96),
-            nn.MaxPool2d(3, 2, padding=1),
             *_conv(96, 96),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(3)
@@ -33,19 +33,25 @@ class CompactAlexNet(nn.Module):
 
 
 class CompactVGG(nn.Module):
-    """VGG's shape: pairs of 3 x 3 convolutions between max-pools, then dense layers with dropout."""
+    """VGG-11's shape: one or two 3 x 3 convolutions between max-pools, then dense layers with dropout."""
 
     def __init__(self, num_classes: int = 10):
         super().__init__()
-        widths, layers, last = (16, 32, 64, 96), [], 3
-        for i, width in enumerate(widths):
-            layers += [*_conv(last, width, stride=2 if i == 0 else 1), *_conv(width, width)]
-            layers += [nn.MaxPool2d(2)]  # VGG ends its features with a pool, too: Grad-CAM must look before it
-            last = width
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(
+            *_conv(3, 16, stride=2),
+            nn.MaxPool2d(2),
+            *_conv(16, 32),
+            nn.MaxPool2d(2),
+            *_conv(32, 64),
+            *_conv(64, 64),
+            nn.MaxPool2d(2),
+            *_conv(64, 96),
+            *_conv(96, 96),
+            nn.MaxPool2d(2),  # VGG ends its features with a pool, too: Grad-CAM must look before it
+        )
         self.avgpool = nn.AdaptiveAvgPool2d(3)
         self.classifier = nn.Sequential(
-            nn.Linear(last * 9, 128), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(128, num_classes)
+            nn.Linear(96 * 9, 128), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(128, num_classes)
         )
 
     def forward(self, x):
@@ -57,16 +63,16 @@ class CompactResNet(nn.Module):
 
     def __init__(self, num_classes: int = 10):
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 24, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(24)
+        self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        self.layer1 = _stage(24, 24, stride=1)
-        self.layer2 = _stage(24, 48, stride=2)
-        self.layer3 = _stage(48, 96, stride=2)
-        self.layer4 = _stage(96, 144, stride=1)
+        self.layer1 = _stage(16, 16, stride=1)
+        self.layer2 = _stage(16, 32, stride=2)
+        self.layer3 = _stage(32, 64, stride=2)
+        self.layer4 = _stage(64, 128, stride=1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(144, num_classes)
+        self.fc = nn.Linear(128, num_classes)
 
     def forward(self, x):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))

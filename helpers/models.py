@@ -1,6 +1,7 @@
 """Build and load a classifier: a compact one of ours or any of torchvision's, its weights from a file or a download."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from safetensors import safe_open
 from torch import nn
 
 from .compact import COMPACT
-from .data import Photos, reader
+from .data import Photos
 from .errors import CourseError, nearest
 
 NORMALISE = {
@@ -129,13 +130,12 @@ def placed(net: nn.Module, device) -> nn.Module:
 
 
 @torch.no_grad()
-def evaluate(classifier: Classifier, photos: Photos, size: int, fit: str, batch: int = 64) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean cross-entropy (nats) over pictures fitted as the explained ones are."""
-    read, hits, loss = reader(photos, size, fit), 0, 0.0
-    for start in range(0, len(photos), batch):
-        rows = range(start, min(start + batch, len(photos)))
+def evaluate(classifier: Classifier, photos: Photos, read: Callable, batch: int = 64) -> tuple[float, float]:
+    """Accuracy in [0, 1] and mean cross-entropy (nats); `read` gives the pictures as the explained ones are fitted."""
+    hits, loss = 0, 0.0
+    for rows in torch.arange(len(photos)).split(batch):
         logits = classifier.net(classifier.prepared(read(rows)))
-        targets = classifier.outputs[photos.labels[rows.start : rows.stop]].to(logits.device)
+        targets = classifier.outputs[photos.labels[rows]].to(logits.device)
         hits += (logits.argmax(1) == targets).sum().item()
         loss += F.cross_entropy(logits, targets, reduction="sum").item()
     return hits / len(photos), loss / len(photos)

@@ -23,7 +23,7 @@ class Recipe:
 
     name: str
     size: int = 112
-    epochs: int = 8
+    epochs: int = 7
     seed: int = 0
     lr: float = 2e-3
     batch: int = 32
@@ -78,13 +78,14 @@ def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, d
     net, optimiser, schedule = _beginning(recipe, photos, len(train_photos), start, device)
     history = _resume(partial / "state.pt", net, optimiser, schedule)
     read = reader(train_photos, int(recipe.size / 0.875), "squash")
+    read_val = reader(val_photos, recipe.size, "squash_crop")
     steps = len(train_photos) // recipe.batch
     with tqdm(total=recipe.epochs * steps, desc=f"training {recipe.name}", leave=False) as bar:
         bar.update(len(history) * steps)
         for epoch in range(len(history) + 1, recipe.epochs + 1):
             loss = _epoch(epoch, recipe, net, optimiser, schedule, read, train_photos.labels, bar)
             now = Classifier(recipe.name, net.eval(), torch.arange(len(photos.classes)))
-            accuracy, val_loss = evaluate(now, val_photos, recipe.size, "squash_crop")
+            accuracy, val_loss = evaluate(now, val_photos, read_val)
             history.append({"epoch": epoch, "loss": loss, "val_loss": val_loss, "accuracy": accuracy})
             bar.set_postfix(loss=f"{loss:.2f}", accuracy=f"{accuracy:.1%}")
             if snapshots:

@@ -157,7 +157,7 @@ def test_accuracy_and_loss_are_those_of_a_hand_count(photos):
             return self.bias.expand(len(x), 2)
 
     says = models.Classifier("says", Says(), photos.outputs)
-    accuracy, loss = models.evaluate(says, photos, 16, "cover", batch=4)
+    accuracy, loss = models.evaluate(says, photos, data.reader(photos, 16, "cover"), batch=4)
     dog, cat = torch.log_softmax(torch.tensor([1.0, 0.0]), 0)
     assert accuracy == 0.5
     assert loss == pytest.approx(-(dog + cat).item() / 2)
@@ -167,5 +167,5 @@ def test_accuracy_and_loss_are_those_of_a_hand_count(photos):
 def test_real_weights_know_real_photos(real_data, data_home, name, least):
     photos = data.load(real_data / "imagenette224")
     classifier = models.load(name, str(real_data / "weights" / f"{name}_imagenet.pth"), photos)
-    accuracy, _ = models.evaluate(classifier, photos, 224, "cover")
+    accuracy, _ = models.evaluate(classifier, photos, data.reader(photos, 224, "cover"))
     assert accuracy > least  # judged among a thousand outputs; 160 photos leave 0.08 to chance around 0.7
