@@ -1,6 +1,5 @@
 """Image -> heatmap: one door, `attribute`, for every method; the methods themselves are in `helpers.methods`."""
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from .errors import nearest
 from .layers import Output, class_scores, explaining, last_grid, named_layer, trace
 from .methods import METHODS, Batch, Method
 
@@ -40,9 +40,7 @@ def attribute(
     """
     how = METHODS.get(method)
     if how is None:
-        near = difflib.get_close_matches(str(method), METHODS, n=2)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ValueError(f"method is {method!r}; expected one of: {', '.join(METHODS)}.{hint}")
+        raise ValueError(f"method is {method!r}; expected one of: {', '.join(METHODS)}.{nearest(method, METHODS)}")
     unknown = [o for o in options if o not in how.options]
     if unknown:
         raise ValueError(f"{method!r} has no option {unknown[0]!r}; its options: {', '.join(how.options) or 'none'}")

@@ -1,12 +1,13 @@
 """A model seen from outside: hold it still, run it once and note every output, find the layer where Grad-CAM looks."""
 
-import difflib
 from collections import Counter
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import nn
+
+from .errors import nearest
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d)
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -146,11 +147,9 @@ def named_layer(model: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Modul
             )
         return name, layer
     if layer not in modules or layer == "":
-        near = difflib.get_close_matches(str(layer), [n for n in modules if n], n=5, cutoff=0.5)
         raise ValueError(
-            f"layer is {layer!r}; this {type(model).__name__} has no such layer. "
-            f"Nearest names: {', '.join(near) or _last_names(modules)}. "
-            "All of them: [name for name, _ in model.named_modules()]"
+            f"layer is {layer!r}; this {type(model).__name__} has no such layer.{nearest(layer, modules)} "
+            f"Its last ones: {_last_names(modules)}. All of them: [name for name, _ in model.named_modules()]"
         )
     return layer, modules[layer]
 

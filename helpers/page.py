@@ -6,28 +6,20 @@ import json
 import mimetypes
 import re
 from datetime import datetime
-from html import escape
-from itertools import count, groupby
+from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
-from bs4 import BeautifulSoup
 from jinja2 import ChainableUndefined, pass_context
 from markupsafe import Markup
 from nbconvert import HTMLExporter
 from nbconvert.filters import ansi2html
-from nbconvert.filters.markdown_mistune import (
-    InvalidNotebook,
-    IPythonRenderer,
-    MarkdownWithMath,
-    MathBlockParser,
-    MathInlineParser,
-)
 from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
 from .equations import mathml
+from .prose import clean, markdown
 
 TEMPLATE = Path(__file__).parents[1] / "reports" / "template"
 PICTURES = ["image/svg+xml", "image/png", "image/jpeg"]
@@ -83,9 +75,7 @@ class Exporter(HTMLExporter):
     @pass_context
     def markdown2html(self, context, source):
         """A cell's Markdown as clean HTML. Headings are collected for the table of contents on the way."""
-        renderer = Prose(context["resources"], context.get("cell", {}).get("attachments", {}))
-        parser = MarkdownWithMath(renderer, Blocks(), Inlines(hard_wrap=False))
-        return clean(parser.render(_TABLE_ROW.sub(_spare_bars, source)))
+        return markdown(source, context["resources"], context.get("cell", {}).get("attachments", {}))
 
 
 class Quiet(Preprocessor):
@@ -115,130 +105,6 @@ def _without_progress(output):
 
 
 # ---------------------------------------------------------------------------------------------- prose
-
-
-class Blocks(MathBlockParser):
-    """Block equations start a line: `$$` in the middle of one may be code."""
-
-    SPECIFICATION = {
-        **MathBlockParser.SPECIFICATION,
-        "multiline_math": r"^ {0,3}(?:" + MathBlockParser.MULTILINE_MATH + ")",
-    }
-
-
-class Inlines(MathInlineParser):
-    """Inline equations as in Pandoc: no blank inside the dollars, no digit behind, so that $5 and $6 stay money."""
-
-    INLINE_MATH_TEX = r"(?<![$\\])\$(?![\s$])(?P<math_inline_tex>(?:\\[\s\S]|[^$\\`])+?)(?<!\s)\$(?![\d$])"
-    SPECIFICATION = {**MathInlineParser.SPECIFICATION, "inline_math_tex": INLINE_MATH_TEX}
-
-
-_TABLE_ROW = re.compile(r"^ {0,3}(```|~~~)[\s\S]*?^ {0,3}\1|^[> ]*\|.*$", re.M)
-
-
-def _spare_bars(match):
-    r"""The bars of $|x|$ would end a table's cell: they become \vert. Code is left as it is."""
-    if match[1]:
-        return match[0]
-    return re.sub(r"`[^`]*`|(?<!\\)\$([^$]+)\$", _bars, match[0])
-
-
-def _bars(match):
-    equation = match[1] and match[1].replace(r"\|", r"\Vert ").replace("|", r"\vert ").strip()
-    return f"${equation}$" if equation else match[0]
-
-
-class Prose(IPythonRenderer):
-    """Markdown with equations as MathML, headings in order below the page's own, and no picture from elsewhere."""
-
-    def __init__(self, resources, attachments):
-        super().__init__(escape=False, attachments=attachments, exclude_anchor_links=True)
-        self.resources = resources
-
-    def inline_math(self, body):
-        return mathml(body)
-
-    def block_math(self, body):
-        return mathml(body, "block")
-
-    def latex_environment(self, name, body):
-        return mathml(rf"\begin{{{name}}}{body}\end{{{name}}}", "block")
-
-    def heading(self, text, level, **attrs):
-        toc, words = self.resources["toc"], BeautifulSoup(text, "html.parser").get_text()
-        if level == 1 and not toc and words.strip() == str(self.resources["results"].get("title", "")).strip():
-            return ""  # the page's own title
-        above = [entry["level"] for entry in self.resources.setdefault("open", []) if entry["level"] < level]
-        self.resources["open"] = self.resources["open"][: len(above)] + [{"level": level}]
-        depth = min(len(above) + 2, 6)  # no level is skipped, whatever the notebook skips
-        anchor, taken = words.strip().replace(" ", "-") or "section", {entry["id"] for entry in toc}
-        anchor = next(a for n in count(1) if (a := f"{anchor}-{n}" if n > 1 else anchor) not in taken)
-        toc.append({"level": level, "depth": depth, "id": anchor, "html": Markup(clean(text))})
-        return f'<h{depth} id="{escape(anchor)}">{text}</h{depth}>\n'
-
-    def image(self, text, url, title=None):
-        try:
-            return super().image(text, url, title)
-        except InvalidNotebook:  # a missing attachment is no reason to lose the page
-            return f'<span class="no-image">{escape(text)}</span>'
-
-
-_ACTIVE = "script iframe frame object embed link meta base form noscript template style[scoped]"
-_LOADING = {"src", "srcset", "poster", "background", "href", "xlink:href", "action", "formaction", "ping", "srcdoc"}
-_FETCH = re.compile(r"url\s*\(|@import|image-set", re.I)
-_LINK = re.compile(r"(https?:|mailto:|[^:]*$)", re.I)
-
-
-def clean(html: str, caption: str | None = None) -> Markup:
-    """HTML without anything that runs or loads; tables get a caption, scoped headers and a box to scroll in."""
-    soup = BeautifulSoup(html, "html.parser")
-    for tag in soup.select(_ACTIVE.replace(" ", ",")) + [s for s in soup.select("style") if _FETCH.search(s.text)]:
-        tag.decompose()
-    for tag in soup.find_all(True):
-        source = tag.get("src", "")
-        for name in [name for name, value in tag.attrs.items() if not _harmless(tag.name, name, str(value))]:
-            del tag[name]
-        if tag.name == "img" and "src" not in tag.attrs:
-            link = f' (<a href="{escape(source)}">{escape(source)}</a>)' if re.match("https?:", source) else ""
-            words = f'<span class="no-image">{escape(tag.get("alt") or "picture")}{link}</span>'
-            tag.replace_with(BeautifulSoup(words, "html.parser"))
-        elif tag.name == "img" and not tag.get("alt"):
-            tag["alt"], tag["class"] = "No description", "no-description"
-    for table in soup.find_all("table"):
-        _readable(soup, table, caption)
-    return Markup(str(soup))
-
-
-def _harmless(tag, name, value):
-    if tag == "a" and name == "href":
-        return _LINK.match(re.sub(r"[\s\x00-\x1f]", "", value))
-    if name in _LOADING:
-        return value.startswith("data:image/") if tag == "img" and name == "src" else value.startswith("#")
-    return not name.startswith("on") and not (name == "style" and _FETCH.search(value))
-
-
-def _readable(soup, table, caption):
-    table.attrs.pop("border", None)
-    heads = [row.find_all(["th", "td"]) for row in table.select("thead tr")]
-    if len(heads) == 2 and len(heads[0]) == len(heads[1]):
-        pairs = [(above, below, above.text.strip(), below.text.strip()) for above, below in zip(*heads, strict=True)]
-        if not any(over and under for _, _, over, under in pairs):  # pandas gives the index's name a row of its own
-            for above, _, over, under in pairs:
-                above.string = over or under
-            heads[1][0].parent.decompose()
-    for th in table.find_all("th"):
-        if not th.get_text(strip=True):
-            th.name = "td"  # the corner above an index heads nothing
-        else:
-            th["scope"] = "col" if th.find_parent("thead") else "row"
-    if not table.caption:
-        heads = ", ".join(th.get_text(" ", strip=True) for th in table.find_all("th", scope="col"))
-        table.insert(0, tag := soup.new_tag("caption"))
-        tag.string, tag["class"] = caption or f"Table: {heads}", "" if caption else "unseen"
-    table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
-
-
-# -------------------------------------------------------------------------------------------- filters
 
 
 def datauri(data: bytes | str, name: str) -> str:

@@ -485,7 +485,7 @@ BAD = {
     "negative target": (("gradcam", X, T - 1), {}, "first is -1"),
     "unknown option": (("gradcam", X, T), {"samples": 3}, "no option 'samples'; its options: relu, resolution"),
     "option of none": (("saliency", X, T), {"samples": 3}, "its options: none"),
-    "unknown layer": (("gradcam", X, T, "layer4.7"), {}, r"Nearest names: .*layer4\.0"),
+    "unknown layer": (("gradcam", X, T, "layer4.7"), {}, r"Did you mean .*layer4\.0"),
     "layer without grid": (("gradcam", X, T, "fc"), {}, r"layer gives \(2, 7\)"),
     "unknown resolution": (("gradcam", X, T), {"resolution": "low"}, "resolution is 'low'"),
     "no samples": (("smoothgrad", X, T), {"samples": 0}, "samples is 0"),

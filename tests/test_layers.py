@@ -107,7 +107,7 @@ def test_a_layer_is_found_by_name_and_by_module():
 
 
 def test_a_misspelt_layer_gets_its_nearest_names():
-    with pytest.raises(ValueError, match=r"'layer4_1'.*Nearest names: .*layer4\.1"):
+    with pytest.raises(ValueError, match=r"'layer4_1'.*Did you mean .*layer4\.1"):
         named_layer(build("resnet18"), "layer4_1")
 
 
