@@ -46,7 +46,9 @@ class Parameter:
             one = f"one of {', '.join(map(str, self.bounds))}"
         if isinstance(self.bounds, str):
             one = KINDS[self.bounds][0]
-        return f"a list, each item {one}" if self.type.startswith("list") else one
+        if self.type.startswith("list"):
+            return one.replace("one of", "one or more of") if isinstance(self.bounds, list) else f"a list of: {one}"
+        return one
 
     def field(self):
         """The pydantic field that checks it."""

@@ -50,7 +50,7 @@ def test_defaults_pass_and_given_values_win(known):
         ({"size": 2.5}, "`size` is 2.5"),
         ({"share": "nan"}, "`share` is 'nan'; it needs a number from 0 to 1"),
         ({"share": -0.1}, "`share` is -0.1"),
-        ({"names": "a,d"}, "`names` is 'd'; it needs a list, each item one of a, b, c"),
+        ({"names": "a,d"}, "`names` is 'd'; it needs one or more of a, b, c"),
         ({"names": []}, r"`names` is \[\]"),
         ({"flag": "maybe"}, "`flag` is 'maybe'; it needs true or false"),
         ({"text": None}, "`text` is None; it needs a text"),
