@@ -1,6 +1,7 @@
-# reports: every notebook as a page · test: everything CI runs · setup · lab · bench · clean
+# reports: every notebook as a page · test: everything CI runs · setup · lab · strip (notebooks) · bench · clean
 PYTHON ?= python3
 BIN := .venv/bin
+STRIP := --keep-id --extra-keys "metadata.papermill cell.metadata.papermill"
 
 reports: .venv/.base
 	$(BIN)/course run all --profile quick
@@ -8,14 +9,17 @@ reports: .venv/.base
 test: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout $(STRIP) --verify notebooks/*.ipynb
 	$(BIN)/python -m pytest
 
 setup: .venv/.base
 
 lab: .venv/.base
 	$(BIN)/course data prepare all
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate notebooks
+
+strip: .venv/.test
+	$(BIN)/nbstripout $(STRIP) notebooks/*.ipynb
 
 bench: .venv/.test
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
@@ -35,4 +39,4 @@ clean:
 	$(BIN)/python -m pip install --quiet -e '.[test]'
 	touch $@
 
-.PHONY: reports test setup lab bench clean
+.PHONY: reports test setup lab strip bench clean

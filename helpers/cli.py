@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     act = acts.add_parser("data", help="the data sets: list, or prepare one")
     what = act.add_subparsers(required=True, metavar="list|prepare")
     what.add_parser("list", help="every data set, and whether it is prepared").set_defaults(act=_data_list)
-    prepare = what.add_parser("prepare", help="make a data set ready")
+    prepare = what.add_parser("prepare", help="make a data set (or `all`) ready")
     prepare.add_argument("name")
     prepare.set_defaults(act=_data_prepare)
     acts.add_parser("doctor", help="what this machine has and lacks").set_defaults(act=_doctor)
@@ -112,11 +112,12 @@ def _data_list(_) -> int:
 def _data_prepare(arguments) -> int:
     from data_scripts import EMBEDDED
 
-    if arguments.name not in EMBEDDED:
+    if arguments.name not in ("all", *EMBEDDED):
         raise CourseError(
-            f"no data set `{arguments.name}`.{nearest(arguments.name, EMBEDDED)} There are: {', '.join(EMBEDDED)}"
+            f"no data set `{arguments.name}`.{nearest(arguments.name, EMBEDDED)} There are: all, {', '.join(EMBEDDED)}"
         )
-    print(data.find(arguments.name))
+    for name in EMBEDDED if arguments.name == "all" else [arguments.name]:
+        print(data.find(name))
     return 0
 
 

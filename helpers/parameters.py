@@ -188,6 +188,10 @@ def _model(value: str) -> str:
     return value
 
 
+def _model_or_not(value: str) -> str:
+    return value if value in ("auto", "none") else _model(value)
+
+
 def _weights(value: str) -> str:
     if value not in ("train", "imagenet") and not Path(value).expanduser().is_file():
         raise ValueError("it needs train, imagenet or the path of a file that exists")
@@ -197,5 +201,6 @@ def _weights(value: str) -> str:
 KINDS: dict[str, tuple[str, Callable]] = {
     "dataset": ("an embedded data set or a folder", _dataset),
     "model": ("one of our compact models or a torchvision classifier", _model),
+    "model, auto or none": ("auto, none, or a model by name", _model_or_not),
     "weights": ("train, imagenet or a path to a state dict", _weights),
 }

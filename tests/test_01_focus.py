@@ -310,6 +310,7 @@ def test_the_bootstrap_interval_agrees_with_scipy(nb):
 # the whole notebook
 
 SMALL = {"model": ["compact_resnet"], "mosaics_per_class": [2], "layout_mosaics": 10, "epochs": 4, "cascade_steps": 2}
+SMALL |= {"random_draws": 2}
 SMALL |= {"tile": 56, "methods": ["gradcam", "lrp", "smoothgrad", "random"], "curve_model": "compact_resnet"}
 
 
@@ -328,7 +329,7 @@ def test_the_whole_notebook_runs_through_the_report_path(tmp_path, shared_home):
 @pytest.mark.slow
 def test_the_notebook_runs_on_real_photos_as_measured_independently(real_data, tmp_path, shared_home):
     given = {"epochs": 3, "cascade_steps": 2, "layout_mosaics": 20, "methods": ["gradcam", "saliency"], "tile": 224}
-    given |= {"curve_model": "compact_resnet", "curve_from": "train"}  # a small curve: training is tested elsewhere
+    given |= {"curve_model": "none"}  # following a training is tested above
     folder, status = reports.run(reports.plan("01_focus", "real", given=given), tmp_path)
     assert status == "finished", reports.reason(folder)
     metrics = reports.results(folder)["metrics"]
