@@ -138,9 +138,11 @@ def _readable(soup, table, caption):
             th.name = "td"  # the corner above an index heads nothing
         else:
             th["scope"] = "col" if th.find_parent("thead") else "row"
-    for cell in table.select("td") if "dataframe" in table.get("class", ()) else ():
-        if not _NUMBER.fullmatch(cell.text.strip()):
-            cell["class"] = "words"
+    if "dataframe" in table.get("class", ()):
+        for cells in zip(*(row.find_all("td") for row in table.select("tbody tr")), strict=False):
+            if not all(_NUMBER.fullmatch(cell.text.strip()) for cell in cells):
+                for cell in cells:
+                    cell["class"] = "words"
     if not table.caption:
         heads = ", ".join(th.get_text(" ", strip=True) for th in table.find_all("th", scope="col"))
         table.insert(0, tag := soup.new_tag("caption"))
