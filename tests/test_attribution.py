@@ -471,7 +471,7 @@ def test_a_notebook_can_add_a_method(resnet, pictures, monkeypatch):
 
 X, T = torch.zeros(2, 3, 64, 64), torch.tensor([0, 1])
 BAD = {
-    "unknown method": (("gradcan", X, T), {}, r"'gradcan'.*lrp.*Did you mean 'gradcam'"),
+    "unknown method": (("gradcan", X, T), {}, r"'gradcan'.*lrp.*Did you mean `gradcam`"),
     "one image without batch": (("gradcam", X[0], T), {}, r"images has shape \(3, 64, 64\).*image\[None\]"),
     "grey images": (("gradcam", X[:, :1], T), {}, r"images has shape \(2, 1, 64, 64\)"),
     "no images": (("gradcam", X[:0], T[:0]), {}, r"images has shape \(0, 3"),
