@@ -1,29 +1,24 @@
 """The outside of a report: one notebook with other parameters -> one folder with a page that needs nothing else."""
 
+import base64
 import datetime
 import hashlib
+import io
 import json
-import logging
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
-import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
-import papermill
-from nbclient.exceptions import DeadKernelError
-from papermill.clientwrap import PapermillNotebookClient
-from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError
-from traitlets.config import Config
+from PIL import Image
 
 from . import data, page, parameters
 from .errors import CourseError, nearest
+from .execute import execute
 
 REPO = data.REPO
 OUT = REPO / "reports" / "out"
@@ -104,8 +99,9 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     try:
         status = _fill(plan, work, folder.name)
         work.chmod(0o755)
-        if folder.exists():  # a failed run of the same question
-            shutil.rmtree(folder)
+        if results(folder).get("status") == "finished":  # the same question, asked twice at once
+            return folder, "there already"
+        shutil.rmtree(folder, ignore_errors=True)  # a failed run
         work.replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -115,11 +111,25 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
 
 def write_index(out: Path = OUT) -> Path:
     """The overview page of every run below `out`."""
-    folders = sorted(out.glob("[!.]*/[!.]*"))
+    found = {folder: results(folder) for folder in out.glob("[!.]*/[!.]*") if results(folder)}
+    in_time = sorted(found, key=lambda folder: found[folder]["provenance"]["started"])
+    for folder in {folder.parent: folder for folder in in_time}.values():  # the newest of each notebook
+        found[folder]["thumbnail"] = _thumbnail(folder)
     temporary = out / f".index-{os.getpid()}"
-    temporary.write_text(page.index([found for folder in folders if (found := results(folder))]))
+    temporary.write_text(page.index(list(found.values())))
     temporary.replace(out / "index.html")
     return out / "index.html"
+
+
+def _thumbnail(folder: Path) -> str | None:
+    """A small JPEG of the run's richest picture as a data URI; None when it drew none."""
+    pictures = sorted((folder / "figures").glob("*.png"), key=lambda file: file.stat().st_size)
+    if not pictures:
+        return None
+    image, buffer = Image.open(pictures[-1]).convert("RGB"), io.BytesIO()
+    image.thumbnail((640, 480))
+    image.save(buffer, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def results(folder: Path) -> dict:
@@ -138,7 +148,7 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     """Execute into the work folder and write everything a run's folder holds; `finished` or `failed`."""
     started, clock = datetime.datetime.now().astimezone(), time.perf_counter()
     (work / "params.yaml").write_text(parameters.yaml.safe_dump(plan.values, sort_keys=False, allow_unicode=True))
-    error = _execute(plan, work)
+    error = execute(plan.notebook, plan.values, work)
     book = nbformat.read(work / "executed.ipynb", as_version=4)
     inside = results(work)
     whole = {
@@ -163,56 +173,6 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     downloads |= {file.name: file.read_bytes() for file in sorted((work / "tables").glob("*.csv"))}
     (work / "report.html").write_text(page.report(book, whole, _shown(plan), downloads))
     return whole["status"]
-
-
-class _Engine(NBClientEngine):
-    """papermill's own engine, with an environment for the kernel, and Ctrl-C told apart from a kernel that died."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, env, config, **_):
-        logger = logging.getLogger("papermill")
-        client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, timeout=None, log=logger, config=config)
-        try:
-            return client.execute(env=env)
-        except DeadKernelError:
-            if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient ended it because of a signal
-                raise KeyboardInterrupt from None
-            raise
-
-
-papermill_engines.register("course", _Engine)
-
-
-def _execute(plan: Plan, work: Path) -> dict | None:
-    """Run the notebook in a fresh kernel; None, or the name and message of the error that stopped it."""
-    env = os.environ | {"COURSE_RUN_DIR": str(work), "COURSE_NOTEBOOK": str(plan.notebook), "MPLBACKEND": "agg"}
-    log = logging.FileHandler(work / "run.log")
-    logging.getLogger("papermill").addHandler(log)
-    with tempfile.TemporaryDirectory(prefix="course-") as socket:
-        # a socket path of the run's own: TCP ports collide when many kernels start at once
-        transport = {} if sys.platform == "win32" else {"transport": "ipc", "ip": f"{socket}/k"}
-        try:
-            papermill.execute_notebook(
-                plan.notebook,
-                work / "executed.ipynb",
-                plan.values,
-                engine_name="course",
-                kernel_name="python3",
-                language="python",  # whatever the notebook says or forgot to say
-                progress_bar={"leave": False, "desc": plan.notebook.stem},
-                env=env,
-                config=Config({"KernelManager": transport}),
-            )
-        except PapermillExecutionError as error:
-            log.stream.write("\n".join(error.traceback) + "\n")
-            return {"name": error.ename, "message": error.evalue}
-        except DeadKernelError:
-            log.stream.write(traceback.format_exc())
-            return {"name": "DeadKernelError", "message": "the kernel died; most often the memory ran out"}
-        finally:
-            logging.getLogger("papermill").removeHandler(log)
-            log.close()
-    return None
 
 
 def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:

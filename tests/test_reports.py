@@ -249,7 +249,7 @@ def course(capsys, *arguments):
     ],
 )
 def test_a_mistake_exits_with_2_and_starts_no_kernel(capsys, monkeypatch, arguments, said):
-    monkeypatch.setattr(reports.papermill, "execute_notebook", lambda *_, **__: pytest.fail("a kernel was started"))
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("a kernel was started"))
     code, output = course(capsys, *arguments)
     assert code == 2
     assert said in output.err
