@@ -24,6 +24,7 @@ strip: .venv/.test
 bench: .venv/.test
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
+# everything that was made here: reports, drawn pictures and trained weights, too
 clean:
 	rm -rf .venv reports/out data .pytest_cache .ruff_cache .hypothesis *.egg-info
 

@@ -54,11 +54,11 @@ def conservation(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, 
     Options are those of `attribute("lrp", ...)`. NaN where the score is 0. Raises ValueError for a model whose
     relevance could not be conserved, see `helpers.lrp.check_rules`.
     """
-    total = attribute("lrp", model, images, targets, **options).sum((1, 2), dtype=torch.float64)
+    total = attribute("lrp", model, images, targets, **options).cpu().sum((1, 2), dtype=torch.float64)
     limits = {key: options[key] for key in ("budget", "progress") if key in options}
     with _batches(METHODS["random"], model, images, targets, **limits) as batches, torch.no_grad():
         scores = torch.cat([class_scores(batch.model(batch.images), batch.targets) for batch in batches])
-    return total / scores.double()
+    return total / scores.cpu().double()
 
 
 @contextmanager

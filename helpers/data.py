@@ -106,8 +106,8 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
     known = index.classes(root / "classes.csv")
     bad, turned = _check(root, table, regions, known)
     if bad and on_bad == "raise":
-        more = f"\n(and {len(bad) - 1} more; on_bad='skip' leaves them out and lists them)" if len(bad) > 1 else ""
-        raise CourseError(f"{next(iter(bad.values()))}{more}")
+        more = f"and {len(bad) - 1} more bad file(s); " if len(bad) > 1 else ""
+        raise CourseError(f"{next(iter(bad.values()))}\n({more}on_bad=skip leaves bad files out and lists them)")
     table = table.drop(index=list(bad)).reset_index(drop=True)
     if table.empty:
         raise CourseError(f"{root}: no readable picture; first problem: {next(iter(bad.values()), 'no rows')}")
@@ -145,7 +145,8 @@ def manifest(dataset: str | Path) -> str:
     """A short hash that changes when the data set does: its tables, and name, size and time of every other file."""
     root = find(dataset)
     digest = hashlib.sha256()
-    if (root / "dataset.json").is_file():  # made by us: its recipe identifies it
+    recipe = root / "dataset.json"
+    if recipe.is_file() and root.resolve().is_relative_to(data_root().resolve()):  # made by us: its recipe names it
         digest.update((root / "dataset.json").read_bytes())
         return digest.hexdigest()[:12]
     for file in sorted(p for p in root.rglob("*") if p.is_file()):
@@ -158,7 +159,7 @@ def manifest(dataset: str | Path) -> str:
 
 
 def divided(photos: Photos, share: float = 0.2, seed: int = 0) -> Photos:
-    """The same pictures with `share` of every class (at least one picture) in split val and the rest in train."""
+    """The same pictures with `share` of every class in split val, at least two where it has four, the rest in train."""
     table, rng = photos.table.copy(), np.random.default_rng(seed)
     table["split"] = "train"
     for label, group in table.groupby("label"):
@@ -166,7 +167,8 @@ def divided(photos: Photos, share: float = 0.2, seed: int = 0) -> Photos:
             raise CourseError(
                 f"{photos.root}: class `{label}` has {len(group)} picture; training and checking need two"
             )
-        table.loc[rng.permutation(group.index)[: max(1, round(share * len(group)))], "split"] = "val"
+        kept_back = max(2 if len(group) >= 4 else 1, round(share * len(group)))  # comparisons within a class need two
+        table.loc[rng.permutation(group.index)[:kept_back], "split"] = "val"
     return replace(photos, table=table)
 
 

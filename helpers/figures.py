@@ -28,6 +28,13 @@ def picture(axis, image: torch.Tensor, title: str = "") -> None:
     axis.set_title(title, fontsize="small")
 
 
+def in_words(values, digits: int = 2) -> str:
+    """Numbers by name as a sentence says them: `a 0.12, b 0.34`. For the descriptions of pictures."""
+    items = values.items() if hasattr(values, "items") else enumerate(values, 1)
+    names = ((" ".join(map(str, k)) if isinstance(k, tuple) else k, v) for k, v in items)
+    return ", ".join(f"{name} {value:.{digits}f}" for name, value in names)
+
+
 def overlay(axis, image: torch.Tensor, values: torch.Tensor, title: str = "") -> None:
     """A map `(H, W)` over its uint8 picture in grey: red speaks for the class, blue against, each as strong as opaque.
 

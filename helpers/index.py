@@ -27,8 +27,9 @@ def folders(root: Path) -> pd.DataFrame:
     """The table of a folder per class, or of train/ and val/ with a folder per class in each."""
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     split_level = bool(folders) and all(p.name.lower() in SPLITS for p in folders)
-    pairs = [(SPLITS[p.name.lower()], c) for p in folders for c in sorted(p.iterdir()) if c.is_dir()]
-    pairs = pairs if split_level else [("val", p) for p in folders]  # nothing here was trained on: all can be asked
+    pairs = [("val", p) for p in folders]  # nothing here was trained on: all can be asked
+    if split_level:
+        pairs = [(SPLITS[p.name.lower()], c) for p in folders for c in sorted(p.iterdir()) if c.is_dir()]
     rows = [
         (str(file.relative_to(root)), split, folder.name)
         for split, folder in pairs

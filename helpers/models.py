@@ -70,14 +70,8 @@ def load(name: str, weights: str, photos: Photos, normalise: str = "auto", devic
     Raises CourseError when the file is missing, is no state dict, belongs to another architecture, or its outputs do
     not fit the classes of `photos`; it says what was expected and found.
     """
-    if weights == "imagenet":
-        state, own = _download(name), "imagenet"
-    else:
-        state, own = read_state(Path(weights).expanduser())
-    head = _head(name)
-    if head not in state:
-        raise CourseError(f"weights {weights}: not of `{name}`: expected an entry `{head}`, found {_some(state)}")
-    outputs, classes = state[head].shape[0], len(photos.classes)
+    state, own = state_of(name, weights)
+    outputs, classes = state[_head(name)].shape[0], len(photos.classes)
     if outputs <= photos.outputs.max() or (outputs != classes and not (photos.root / "classes.csv").is_file()):
         raise CourseError(
             f"weights {weights}: {outputs} outputs, but {photos.root} has {classes} classes that stand for outputs up "
@@ -88,6 +82,18 @@ def load(name: str, weights: str, photos: Photos, normalise: str = "auto", devic
     _fill(net, state, name, weights)
     own = own if normalise == "auto" else normalise
     return Classifier(name, placed(net, device).eval(), photos.outputs, own, f"{weights} ({fingerprint(state)})")
+
+
+def state_of(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
+    """The state dict of an architecture and its normalisation, whatever its outputs. Raises CourseError as `load`."""
+    if weights == "imagenet":
+        return _download(name), "imagenet"
+    state, own = read_state(Path(weights).expanduser())
+    if _head(name) not in state:
+        raise CourseError(
+            f"weights {weights}: not of `{name}`: expected an entry `{_head(name)}`, found {_some(state)}"
+        )
+    return state, own
 
 
 def read_state(path: Path) -> tuple[dict[str, torch.Tensor], str]:

@@ -104,7 +104,7 @@ def _complaint(name: str, parameter: Parameter, value, why) -> str:
     close = nearest(value, parameter.bounds) if isinstance(parameter.bounds, list) else ""
     return (
         f"{name}: parameter `{parameter.name}` is {value!r}; {'it' if why is None else ''} "
-        f"{reason.removeprefix(parameter.name).strip()}.{close}\n"
+        f"{reason.removeprefix(parameter.name).strip().rstrip('?')}{'?' if reason.endswith('?') else '.'}{close}\n"
         f"        It is {parameter.help}. Example: {parameter.example()}"
     ).replace(";  ", "; ")
 
@@ -121,8 +121,8 @@ def read_values(file: Path) -> dict[str, Any]:
     """The mapping of a YAML file, with $VARIABLES filled in. Raises CourseError when one is not set."""
     try:
         values = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise CourseError(f"{file}: cannot be read ({error.strerror})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CourseError(f"{file}: cannot be read ({error})") from None
     except yaml.YAMLError as error:
         raise CourseError(f"{file}: not valid YAML ({str(error).splitlines()[0]})") from None
     if values is not None and not isinstance(values, dict):
@@ -168,8 +168,9 @@ def _parameter(notebook: Path, node, lines: list[str], bounds: dict) -> Paramete
 
 def _listed(parameter: Parameter, value):
     """`a,b` from the command line is a list where a list is wanted; so is a single value."""
-    if parameter.type.startswith("list") and isinstance(value, str):
-        return [part.strip() for part in value.strip("[]").split(",") if part.strip()]
+    if parameter.type.startswith("list") and isinstance(value, str) and not Path(value).exists():
+        inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+        return [part.strip() for part in inside.split(",") if part.strip()]
     return [value] if parameter.type.startswith("list") and not isinstance(value, list) else value
 
 

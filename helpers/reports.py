@@ -94,8 +94,11 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
         if not force:
             return folder, "there already"
         folder = next(f for i in range(2, 10**6) if not (f := folder.with_name(f"{plan.run_id}.{i}")).exists())
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise CourseError(f"{folder.parent}: cannot be written ({error.strerror}). Choose another: --out DIR") from None
     try:
         status = _fill(plan, work, folder.name)
         work.chmod(0o755)
@@ -105,6 +108,8 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
         work.replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        if not any(folder.parent.iterdir()):  # interrupted before anything was whole
+            folder.parent.rmdir()
     write_index(out)
     return folder, status
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
 
@@ -37,12 +38,14 @@ def train(recipe: Recipe, photos: Photos, *, start: dict | None = None, snapshot
     number of outputs differs). `snapshots` keeps the weights of every epoch.
     """
     folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start)}"
-    done = (folder / "history.json").is_file()
-    if not done or (snapshots and not any(folder.glob("epoch-*"))):
-        _fit(folder, recipe, photos, start, snapshots, device)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     net = build(recipe.name, len(photos.classes))
-    net.load_state_dict(load_file(folder / "weights.safetensors"))
-    history, kept = json.loads((folder / "history.json").read_text()), sorted(folder.glob("epoch-*"))
+    with FileLock(f"{folder}.lock"):  # a second run that wants the same network waits for it
+        done = (folder / "history.json").is_file()
+        if not done or (snapshots and not any(folder.glob("epoch-*"))):
+            _fit(folder, recipe, photos, start, snapshots, device)
+        net.load_state_dict(load_file(folder / "weights.safetensors"))
+        history, kept = json.loads((folder / "history.json").read_text()), sorted(folder.glob("epoch-*"))
     outputs = torch.arange(len(photos.classes))
     return Classifier(
         recipe.name, placed(net, device).eval(), outputs, "half", f"trained here ({folder.name})", history, kept

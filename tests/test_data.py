@@ -38,6 +38,19 @@ def test_train_and_val_folders_become_splits(album):
     assert photos.table.groupby("split")["label"].unique().str[0].to_dict() == {"train": "cat", "val": "dog"}
 
 
+def test_pictures_may_lie_deeper_and_shout(album):
+    (album / "cat" / "deep" / "er").mkdir(parents=True)
+    (album / "cat" / "0.png").rename(album / "cat" / "deep" / "er" / "IMG_1.PNG")
+    assert data.load(album).table.groupby("label").size().to_dict() == {"cat": 3, "dog": 3}
+
+
+def test_a_file_that_only_looks_like_a_recipe_does_not_freeze_the_manifest(album):
+    (album / "dataset.json").write_text("{}")
+    before = data.manifest(album)
+    (album / "cat" / "0.png").write_bytes(b"")
+    assert data.manifest(album) != before
+
+
 def test_hidden_files_are_not_pictures(album):
     (album / "cat" / ".DS_Store").write_bytes(b"x")
     assert len(data.load(album)) == 6

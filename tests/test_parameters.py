@@ -125,6 +125,13 @@ def test_a_broken_parameter_file_is_named(tmp_path, text, said):
         parameters.read_values(file)
 
 
+def test_a_path_with_a_comma_or_brackets_is_one_path(tmp_path, known):
+    (tmp_path / "a, b [2024]").mkdir()
+    names = parameters.Parameter("names", "list[str]", ["a"], "")
+    assert parameters._listed(names, str(tmp_path / "a, b [2024]")) == [str(tmp_path / "a, b [2024]")]
+    assert parameters._listed(names, "[a, b]") == ["a", "b"]
+
+
 def test_the_command_line_needs_name_and_value():
     assert parameters.parse("a=b=c") == ("a", "b=c")
     with pytest.raises(CourseError, match="expected name=value"):

@@ -53,3 +53,9 @@ def test_quick_covers_every_notebook():
 def test_the_citation_names_five_papers():
     citation = yaml.safe_load((REPO / "CITATION.cff").read_text())
     assert len(citation["references"]) == 5
+
+
+def test_every_link_in_the_readme_leads_somewhere():
+    links = re.findall(r"\]\(((?!http)[^)#]+)\)", (REPO / "README.md").read_text())
+    assert links
+    assert [link for link in links if not (REPO / link).exists()] == []

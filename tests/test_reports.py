@@ -287,6 +287,12 @@ def test_data_list_says_what_is_prepared(capsys, data_home):
     assert "scenes  no" in course(capsys, "data", "list")[1].out
 
 
+def test_a_place_that_cannot_be_written_is_told(capsys, demo, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, output = course(capsys, "run", str(demo), "--out", str(tmp_path / "file"))
+    assert (code, "Choose another: --out DIR" in output.err) == (2, True)
+
+
 def test_a_failed_run_exits_with_1_and_says_why(capsys, demo, tmp_path):
     code, output = course(capsys, "run", str(demo), "-p", "fail=user", "--out", str(tmp_path / "out"))
     assert code == 1

@@ -1,5 +1,8 @@
 """helpers/training.py: trained once, resumed exactly, and good enough to be explained."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -92,6 +95,17 @@ def test_augmentation_flips_half_of_the_pictures():
 def test_too_few_pictures_are_told(album):
     with pytest.raises(CourseError, match="training needs at least 32"):
         train(Recipe("compact_vgg"), data.divided(data.load(album)))
+
+
+def test_two_runs_that_want_the_same_network_train_it_once(small, data_home):
+    code = f"""
+from helpers import data
+from helpers.training import Recipe, train
+if __name__ == "__main__":
+    train(Recipe("compact_vgg", size=42, epochs=2, batch=16), data.load({str(small.root)!r}))"""
+    both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in both] == [0, 0]
+    assert len([p for p in (data_home / "models").iterdir() if p.is_dir()]) == 1
 
 
 @pytest.mark.slow
