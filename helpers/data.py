@@ -115,6 +115,7 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
         names = sorted(table["label"].unique())
         known = pd.DataFrame({"folder": names, "index": range(len(names)), "name": names})
     known = known[known["folder"].isin(table["label"])].reset_index(drop=True)
+    table = _numbers(table)
     table["_class"] = table["label"].map({folder: i for i, folder in enumerate(known["folder"])})
     skipped = tuple((reason.split(": ")[0], reason.split(": ", 1)[1]) for reason in bad.values())
     notes = (f"{turned} picture(s) turned upright as their EXIF tag says",) if turned else ()
@@ -179,6 +180,15 @@ def _is_mask(keep) -> bool:
 def own_outputs(photos: Photos) -> Photos:
     """The same pictures for a network trained on them: one output a class, in the order of `classes`."""
     return replace(photos, outputs=torch.arange(len(photos.classes)))
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Attribute columns that hold only numbers as numbers: the text "0" would count as true."""
+    for name in set(table) - {"image", "split", "label", "mask", "box"}:
+        found = pd.to_numeric(table[name], errors="coerce")
+        if found.notna().all():
+            table[name] = found
+    return table
 
 
 def _check(root, table, regions, known) -> tuple[dict[int, str], int]:

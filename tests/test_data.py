@@ -65,8 +65,9 @@ def test_classes_csv_maps_folders_to_outputs_by_any_index_column(album):
 
 
 def test_index_csv_is_read_with_its_extra_columns(album):
-    photos = data.load(indexed(album, box="0 0 10 10", Smiling=1))
-    assert photos.table["Smiling"].tolist() == ["1"] * 6
+    photos = data.load(indexed(album, box="0 0 10 10", Smiling=[0, 1] * 3, hair="blond"))
+    assert photos.table["Smiling"].tolist() == [0, 1] * 3  # numbers, not texts
+    assert set(photos.table["hair"]) == {"blond"}
     with pytest.raises(CourseError, match="no column `mask`"):
         photos.masks([0])
 
