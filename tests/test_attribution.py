@@ -6,6 +6,7 @@ import csv
 
 import numpy as np
 import pytest
+import pytorch_grad_cam as oracle
 import torch
 from captum.attr import LayerGradCam, Saliency
 from hypothesis import given, settings
@@ -17,8 +18,6 @@ from helpers.attribution import attribute, conservation
 from helpers.compact import CompactResNet
 from helpers.layers import last_conv
 from helpers.methods import METHODS, method, no_graph
-
-oracle = pytest.importorskip("pytorch_grad_cam", reason="pip install -e .[oracles]")
 
 # one rounding of float32 is 6e-8 relative; sums over some thousand terms in another order differ by a few hundred
 FLOAT = 1e-4
