@@ -103,14 +103,19 @@ def curve(*points, closed=True) -> np.ndarray:
 def stroke(line, width) -> np.ndarray:
     """The outline of a line drawn with a round pen; `width` may be a pair, from the first point to the last."""
     line = np.asarray(line, float)
-    along = np.gradient(line, axis=0)
-    along /= np.linalg.norm(along, axis=1, keepdims=True) + 1e-9
-    half = np.linspace(*np.broadcast_to(width, 2), len(line))[:, None] / 2
-    side = along[:, ::-1] * [-1, 1] * half
-    turn = np.radians(np.linspace(-90, 90, 9))[1:-1, None]
-    tip = line[-1] + half[-1] * np.cos(turn) * along[-1] + np.sin(turn) * side[-1]
-    tail = line[0] - half[0] * np.cos(turn) * along[0] - np.sin(turn) * side[0]
+    along = np.empty_like(line)  # np.gradient and np.linalg.norm, written out: a face has forty strokes
+    along[1:-1], along[0], along[-1] = (line[2:] - line[:-2]) / 2, line[1] - line[0], line[-1] - line[-2]
+    along /= np.sqrt((along**2).sum(1, keepdims=True)) + 1e-9
+    thin, thick = width if isinstance(width, tuple) else (width, width)
+    half = np.linspace(thin, thick, len(line))[:, None] / 2
+    side = along[:, ::-1] * ACROSS * half
+    tip = line[-1] + half[-1] * COS * along[-1] + SIN * side[-1]
+    tail = line[0] - half[0] * COS * along[0] - SIN * side[0]
     return np.concatenate([line - side, tip, (line + side)[::-1], tail])
+
+
+_turn = np.radians(np.linspace(-90, 90, 9))[1:-1, None]  # the half circle at a stroke's ends
+COS, SIN, ACROSS = np.cos(_turn), np.sin(_turn), np.array([-1, 1])
 
 
 def merged(shapes, fill) -> list[Part]:

@@ -15,13 +15,13 @@ class CompactAlexNet(nn.Module):
     def __init__(self, num_classes: int = 10):
         super().__init__()
         self.features = nn.Sequential(
-            *_conv(3, 32, kernel=7, stride=4),
+            *conv_block(3, 32, kernel=7, stride=4),
             nn.MaxPool2d(3, 2, padding=1),
-            *_conv(32, 64, kernel=5),
+            *conv_block(32, 64, kernel=5),
             nn.MaxPool2d(3, 2, padding=1),
-            *_conv(64, 96),
-            *_conv(96, 96),
-            *_conv(96, 96),
+            *conv_block(64, 96),
+            *conv_block(96, 96),
+            *conv_block(96, 96),
         )
         self.avgpool = nn.AdaptiveAvgPool2d(3)
         self.classifier = nn.Sequential(
@@ -38,15 +38,15 @@ class CompactVGG(nn.Module):
     def __init__(self, num_classes: int = 10):
         super().__init__()
         self.features = nn.Sequential(
-            *_conv(3, 16, stride=2),
+            *conv_block(3, 16, stride=2),
             nn.MaxPool2d(2),
-            *_conv(16, 32),
+            *conv_block(16, 32),
             nn.MaxPool2d(2),
-            *_conv(32, 64),
-            *_conv(64, 64),
+            *conv_block(32, 64),
+            *conv_block(64, 64),
             nn.MaxPool2d(2),
-            *_conv(64, 96),
-            *_conv(96, 96),
+            *conv_block(64, 96),
+            *conv_block(96, 96),
             nn.MaxPool2d(2),  # VGG ends its features with a pool, too: Grad-CAM must look before it
         )
         self.avgpool = nn.AdaptiveAvgPool2d(3)
@@ -83,7 +83,7 @@ class CompactResNet(nn.Module):
 COMPACT = {"compact_alexnet": CompactAlexNet, "compact_vgg": CompactVGG, "compact_resnet": CompactResNet}
 
 
-def _conv(fan_in, fan_out, kernel=3, stride=1):
+def conv_block(fan_in, fan_out, kernel=3, stride=1):
     conv = nn.Conv2d(fan_in, fan_out, kernel, stride, padding=kernel // 2, bias=False)
     return conv, nn.BatchNorm2d(fan_out), nn.ReLU(inplace=True)
 

@@ -1,8 +1,9 @@
 """One on-disk format -> images, labels, masks, boxes, attributes.
 
 `index.csv` is the contract: one row a picture with `image, split, label`, and where there are any `mask` (palette PNG
-of the ids in `regions.csv`), `box` ("x0 y0 x1 y1", half-open pixels) and attribute columns. A folder with one
-sub-folder per class (or train/ and val/ with those inside) works as it is. `classes.csv` (folder, index, name), where
+of the ids in `regions.csv`), `layers` (a folder with one PNG per region, where regions overlap), `box` ("x0 y0 x1 y1",
+half-open pixels) and attribute columns. A folder with one sub-folder per class (or train/ and val/ with those inside),
+or with `images/` and the like (`helpers.index.folders`), works as it is. `classes.csv` (folder, index, name), where
 there is one, maps labels to a model's outputs.
 """
 
@@ -25,7 +26,7 @@ import data_scripts
 
 from . import index
 from .errors import CourseError, nearest
-from .images import FITS, fitted, read_image, read_mask
+from .images import FITS, fitted, open_image, read_image, read_layers, read_mask
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -82,6 +83,26 @@ class Photos:
             raise CourseError(f"{self.root}: index.csv has no column `mask`, which this needs")
         return [read_mask(self.root / self.table["mask"].iloc[int(i)]) for i in rows]
 
+    def layers(self, rows: Iterable[int]) -> torch.Tensor:
+        """`(n, R, H, W)` bool: each region of `regions` in their order, where pixels may belong to several or to none.
+
+        Read from the folders of the column `layers`, one `<region>.png` or `<number>_<region>.png` a region as
+        CelebAMask-HQ has them; where a picture has no such folder, its palette mask taken apart, a pixel a region.
+        Raises CourseError when the masks differ in size.
+        """
+        rows, ids = list(rows), torch.tensor(list(self.regions), dtype=torch.uint8)
+        folders = self.table["layers"].iloc[rows].tolist() if "layers" in self.table else [""] * len(rows)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(lambda row, folder: self._layers(row, folder, ids), rows, folders))
+        if len(sizes := {tuple(one.shape[1:]) for one in found}) > 1:
+            raise CourseError(f"{self.root}: masks of different sizes, {sorted(sizes)}; a batch needs one size")
+        return torch.stack(found)
+
+    def _layers(self, row: int, folder: str, ids: torch.Tensor) -> torch.Tensor:
+        if folder:
+            return torch.from_numpy(read_layers(self.root / folder, list(self.regions.values())))
+        return torch.from_numpy(self.masks([row])[0]) == ids[:, None, None]
+
 
 def reader(photos: Photos, size: int, fit: str, budget: int = 1 << 31) -> Callable[[Iterable[int]], torch.Tensor]:
     """positions -> pictures, as `Photos.images`; all decoded once and held when they fit into `budget` bytes."""
@@ -89,6 +110,31 @@ def reader(photos: Photos, size: int, fit: str, budget: int = 1 << 31) -> Callab
         return lambda rows: photos.images(rows, size, fit)
     held = photos.images(range(len(photos)), size, fit)
     return lambda rows: held[torch.as_tensor(list(rows), dtype=torch.long)]
+
+
+def layer_reader(photos: Photos, budget: int = 1 << 28) -> Callable[[Iterable[int]], torch.Tensor]:
+    """positions -> layers, as `Photos.layers`; all read once and held when they fit into `budget` bytes."""
+    height, width = mask_size(photos)
+    if len(photos) * len(photos.regions) * height * width > budget:
+        return photos.layers
+    held = photos.layers(range(len(photos)))
+    return lambda rows: held[torch.as_tensor(list(rows), dtype=torch.long)]
+
+
+def mask_size(photos: Photos) -> tuple[int, int]:
+    """The height and width that all masks have. Raises CourseError naming one that differs."""
+    if "mask" not in photos.table:
+        raise CourseError(f"{photos.root}: index.csv has no column `mask`, which this needs")
+    files = [photos.root / name for name in photos.table["mask"]]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sizes = list(pool.map(lambda file: open_image(file).size[::-1], files))
+    for file, size in zip(files, sizes, strict=True):
+        if size != sizes[0]:
+            raise CourseError(
+                f"{file}: {size[1]} x {size[0]} pixels, where {files[0].name} has {sizes[0][1]} x {sizes[0][0]}; "
+                f"faces are summed region by region, so all must have one size"
+            )
+    return sizes[0]
 
 
 def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
@@ -184,7 +230,7 @@ def own_outputs(photos: Photos) -> Photos:
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Attribute columns that hold only numbers as numbers: the text "0" would count as true."""
-    for name in set(table) - {"image", "split", "label", "mask", "box"}:
+    for name in set(table) - {"image", "split", "label", "mask", "layers", "box"}:
         found = pd.to_numeric(table[name], errors="coerce")
         if found.notna().all():
             table[name] = found

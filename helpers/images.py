@@ -1,5 +1,6 @@
 """One file -> one picture: what Pillow can read is checked, turned upright and fitted; everything else is named."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,28 @@ def read_mask(path: Path) -> np.ndarray:
         raise CourseError(f"{path}: a mask is a palette or grey PNG of region ids; this one has mode {image.mode}")
     _decode(path, image)
     return np.array(image, dtype=np.uint8)
+
+
+def read_layers(folder: Path, regions: list[str]) -> np.ndarray:
+    """One bool layer a region `(R, H, W)` from `<region>.png` or `<number>_<region>.png` files; no file: no pixel.
+
+    Other values than 0 and the file's largest are cut at half of it. Raises CourseError naming the file.
+    """
+    files = {re.sub(r"^\d+_", "", file.stem): file for file in sorted(folder.glob("*.png"))}
+    if unknown := sorted(set(files) - set(regions)):
+        raise CourseError(f"{files[unknown[0]]}: region `{unknown[0]}` is not one of {', '.join(regions)}")
+    found = {name: _cut(file) for name, file in files.items()}
+    if len(sizes := {one.shape for one in found.values()}) != 1:
+        raise CourseError(f"{folder}: {'layers of several sizes, ' + str(sorted(sizes)) if sizes else 'no PNG in it'}")
+    empty = np.zeros(sizes.pop(), bool)
+    return np.stack([found.get(name, empty) for name in regions])
+
+
+def _cut(path: Path) -> np.ndarray:
+    image = open_image(path)
+    _decode(path, image)
+    values = np.asarray(image.convert("L"))
+    return values > values.max() / 2
 
 
 def check_image(path: Path) -> tuple[tuple[int, int], bool]:

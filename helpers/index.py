@@ -24,7 +24,13 @@ def read_csv(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def folders(root: Path) -> pd.DataFrame:
-    """The table of a folder per class, or of train/ and val/ with a folder per class in each."""
+    """The table of a folder without index.csv: `images/`, or a folder per class, or train/ and val/ with those inside.
+
+    `images/` may have a table beside it (labels.csv or attributes.csv with a column `file`) and `masks/` with a PNG of
+    the same name for each picture. Without a column `label` every picture has the label `all`.
+    """
+    if (root / "images").is_dir():
+        return _images(root)
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
     split_level = bool(folders) and all(p.name.lower() in SPLITS for p in folders)
     pairs = [("val", p) for p in folders]  # nothing here was trained on: all can be asked
@@ -39,6 +45,23 @@ def folders(root: Path) -> pd.DataFrame:
     if not rows:
         raise CourseError(f"{root}: found neither index.csv nor sub-folders with pictures (one per class)")
     return pd.DataFrame(rows, columns=list(REQUIRED))
+
+
+def _images(root: Path) -> pd.DataFrame:
+    files = sorted(f for f in (root / "images").iterdir() if f.is_file() and not f.name.startswith("."))
+    if not files:
+        raise CourseError(f"{root / 'images'}: no pictures in it")
+    table = pd.DataFrame({"file": [f.name for f in files], "image": [f"images/{f.name}" for f in files]})
+    table = table.assign(split="val", label="all")
+    if (root / "masks").is_dir():
+        table["mask"] = [f"masks/{f.stem}.png" for f in files]
+    for beside in (root / "labels.csv", root / "attributes.csv"):
+        if beside.is_file():
+            found = read_csv(beside, ("file",)).drop_duplicates("file")
+            if missing := sorted(set(table["file"]) - set(found["file"])):
+                raise CourseError(f"{beside}: no row for images/{missing[0]} ({len(missing)} pictures without one)")
+            table = table.drop(columns=[c for c in found if c in table and c != "file"]).merge(found, on="file")
+    return table.drop(columns="file")
 
 
 def classes(file: Path) -> pd.DataFrame | None:
@@ -85,11 +108,23 @@ def problem(root: Path, row: dict, regions: dict, labels: set | None) -> tuple[s
             unknown = sorted(set(np.unique(mask).tolist()) - set(regions)) if regions else []
             if unknown:
                 raise CourseError(f"{root / row['mask']}: region ids {unknown} are not in regions.csv")
+        if row.get("layers"):
+            _check_layers(root / row["layers"], set(regions.values()))
         if row.get("box"):
             _check_box(file, row["box"], width, height)
     except CourseError as error:
         return str(error), False
     return "", turned
+
+
+def _check_layers(folder: Path, regions: set[str]) -> None:
+    names = {
+        file.stem.split("_", 1)[1] if file.stem.split("_")[0].isdigit() else file.stem for file in folder.glob("*.png")
+    }
+    if unknown := sorted(names - regions):
+        raise CourseError(f"{folder}: region `{unknown[0]}` is not in regions.csv.{nearest(unknown[0], regions)}")
+    if not names:
+        raise CourseError(f"{folder}: no PNG with a region's name in it")
 
 
 def _check_box(file: Path, box: str, width: int, height: int) -> None:

@@ -1,5 +1,6 @@
 """Build and load a classifier: a compact one of ours or any of torchvision's, its weights from a file or a download."""
 
+import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -64,24 +65,32 @@ def build(name: str, outputs: int, **options) -> nn.Module:
     return torchvision.models.get_model(name, weights=None, num_classes=outputs, **options)
 
 
-def load(name: str, weights: str, photos: Photos, normalise: str = "auto", device="cpu") -> Classifier:
+def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto", device="cpu") -> Classifier:
     """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, torchvision's own.
+
+    Without `photos` it has a class an output, and nothing is checked against a data set.
 
     Raises CourseError when the file is missing, is no state dict, belongs to another architecture, or its outputs do
     not fit the classes of `photos`; it says what was expected and found.
     """
     state, own = state_of(name, weights)
-    outputs, classes = state[_head(name)].shape[0], len(photos.classes)
-    if outputs <= photos.outputs.max() or (outputs != classes and not (photos.root / "classes.csv").is_file()):
+    outputs = state[_head(name)].shape[0]
+    classes = len(photos.classes) if photos else outputs
+    if (
+        photos
+        and not (outputs == 1 and classes == 2)
+        and (outputs <= photos.outputs.max() or (outputs != classes and not (photos.root / "classes.csv").is_file()))
+    ):
         raise CourseError(
             f"weights {weights}: {outputs} outputs, but {photos.root} has {classes} classes that stand for outputs up "
             f"to {photos.outputs.max()}. Say which output each class is in its classes.csv (folder, index, name)"
         )
     auxiliary = any(key.lower().startswith("aux") for key in state)
     net = build(name, outputs, **({"aux_logits": auxiliary} if name in ("inception_v3", "googlenet") else {}))
-    _fill(net, state, name, weights)
+    fill(net, state, name, weights)
     own = own if normalise == "auto" else normalise
-    return Classifier(name, placed(net, device).eval(), photos.outputs, own, f"{weights} ({fingerprint(state)})")
+    places = photos.outputs if photos else torch.arange(outputs)
+    return Classifier(name, placed(net, device).eval(), places, own, f"{weights} ({fingerprint(state)})")
 
 
 def state_of(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
@@ -136,15 +145,31 @@ def placed(net: nn.Module, device) -> nn.Module:
 
 
 @torch.no_grad()
+def logits(classifier: Classifier, photos: Photos, read: Callable, batch: int = 64) -> torch.Tensor:
+    """`(N, outputs)` on the CPU, at least two outputs; `read` gives the pictures as the explained ones are fitted."""
+    rows = torch.arange(len(photos)).split(batch)
+    found = torch.cat([classifier.net(classifier.prepared(read(some))).cpu() for some in rows])
+    return F.pad(found, (1, 0)) if found.shape[1] == 1 else found  # one unit: 0 against its logit
+
+
+def predictions(classifier: Classifier, photos: Photos, read: Callable) -> torch.Tensor:
+    """`(N,)` the output of the highest logit for each picture."""
+    return logits(classifier, photos, read).argmax(1)
+
+
 def evaluate(classifier: Classifier, photos: Photos, read: Callable, batch: int = 64) -> tuple[float, float]:
-    """Accuracy in [0, 1] and mean cross-entropy (nats); `read` gives the pictures as the explained ones are fitted."""
-    hits, loss = 0, 0.0
-    for rows in torch.arange(len(photos)).split(batch):
-        logits = classifier.net(classifier.prepared(read(rows)))
-        targets = classifier.outputs[photos.labels[rows]].to(logits.device)
-        hits += (logits.argmax(1) == targets).sum().item()
-        loss += F.cross_entropy(logits, targets, reduction="sum").item()
-    return hits / len(photos), loss / len(photos)
+    """Accuracy in [0, 1] and mean cross-entropy (nats)."""
+    found, targets = logits(classifier, photos, read, batch), classifier.outputs[photos.labels]
+    hits = (found.argmax(1) == targets).sum().item()
+    return hits / len(photos), F.cross_entropy(found, targets).item()
+
+
+def embedding(classifier: Classifier) -> nn.Module:
+    """The network without its last dense layer: pictures `(N, 3, H, W)`, prepared -> features `(N, d)`."""
+    net = copy.deepcopy(classifier.net)
+    head = _head(classifier.name).removesuffix(".weight")
+    net.set_submodule(head, nn.Identity())
+    return net
 
 
 def _head(name: str) -> str:
@@ -154,7 +179,7 @@ def _head(name: str) -> str:
     return [key for key in net.state_dict() if key.endswith(".weight")][-1]
 
 
-def _fill(net, state, name, weights) -> None:
+def fill(net, state, name, weights) -> None:
     own = net.state_dict()
     state = {k: v for k, v in state.items() if k in own or not k.endswith("num_batches_tracked")}
     missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]

@@ -1,8 +1,9 @@
 """A notebook's parameters: read from its typed cell without running it, and checked before any work starts.
 
-The cell tagged `parameters` holds lines `name: type = default  # what it means`. The cell tagged `bounds`, right below,
-holds `bounds = {name: ...}`: a tuple (lowest, highest), a list of choices, or one of the words in KINDS for values that
-are looked up. For a list parameter the bounds hold for each item.
+The cell tagged `parameters` holds lines `name: type = default  # what it means`; where they are many, cells before it
+are tagged `parameters-above`. The cell tagged `bounds`, right below, holds `bounds = {name: ...}`: a tuple (lowest,
+highest), a list of choices, or one of the words in KINDS for values that are looked up. For a list parameter the bounds
+hold for each item.
 """
 
 import ast
@@ -19,6 +20,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_
 
 from .errors import CourseError, nearest
 
+TAGS = ("parameters-above", "parameters")  # papermill sets its values below the one named `parameters`
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
 SAID = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false"}
 
@@ -72,12 +74,16 @@ def read(notebook: Path) -> list[Parameter]:
         cells = nbformat.read(notebook, as_version=4).cells
     except (OSError, ValueError, nbformat.ValidationError) as error:
         raise CourseError(f"{notebook}: not a readable notebook ({error})") from None
-    sources = {tag: c.source for c in cells for tag in c.metadata.get("tags", ()) if c.cell_type == "code"}
-    if "parameters" not in sources:
+    tagged = [(tag, c.source) for c in cells for tag in c.metadata.get("tags", ()) if c.cell_type == "code"]
+    sources = [source for tag, source in tagged if tag in TAGS]
+    if not sources:
         return []
-    bounds = _bounds(notebook, sources.get("bounds", "bounds = {}"))
-    lines = sources["parameters"].splitlines()
-    found = [_parameter(notebook, node, lines, bounds) for node in ast.parse(sources["parameters"]).body]
+    if [tag for tag, _ in tagged if tag in TAGS][-1] != "parameters":
+        raise CourseError(f"{notebook}: the cell tagged `parameters` must come after those tagged `parameters-above`")
+    bounds = _bounds(notebook, dict(tagged).get("bounds", "bounds = {}"))
+    found = [
+        _parameter(notebook, node, source.splitlines(), bounds) for source in sources for node in ast.parse(source).body
+    ]
     if strays := set(bounds) - {p.name for p in found}:
         raise CourseError(f"{notebook}: bounds for unknown parameter(s) {', '.join(sorted(strays))}")
     return found

@@ -1,0 +1,121 @@
+"""How an embedded data set gets onto the disk: drawn by many processes into a draft, put in place when it is whole."""
+
+import csv
+import hashlib
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+Draw = Callable[[Path, Iterable[int]], list[tuple]]
+
+
+def written(root: Path, content: dict, draw: Draw, tables: dict, workers: int | None = None) -> Path:
+    """The folder of the data set that `content` (a `manifest`) names, drawn unless it holds just that already.
+
+    `draw(draft, numbers)` writes those pictures below `draft` and gives their rows of index.csv, whose first column
+    sorts them. `tables` has the other files: name -> rows with the header first; index.csv there is its header alone.
+    Raises ValueError for a name with a path or no workers, FileExistsError when the folder holds something else.
+    """
+    name, images = content["name"], content["parameters"]["images"]
+    expect("name", name, isinstance(name, str) and name == Path(name).name != "", "a folder's name without a path")
+    expect("workers", workers, workers is None or whole(workers) and workers >= 1, "None or a whole number above 0")
+    folder = Path(root) / name
+    if _holds(folder, content):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{name}-{secrets.token_hex(4)}")
+    try:
+        for part in ("images", "masks"):
+            (draft / part).mkdir(parents=True)
+        rows = _drawn(draft, draw, images, workers or cores(), f"drawing {images} {content['generator']}")
+        for file, table in tables.items():
+            _write_csv(draft / file, [*table, *rows] if file == "index.csv" else table)
+        (draft / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
+        _put_in_place(draft, folder, content)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def manifest(generator: str, name: str, parameters: dict, sources: Iterable[str]) -> dict:
+    """What decides the content of a data set: the parameters, and the source files that draw it."""
+    source = hashlib.sha256(b"".join(Path(file).read_bytes() for file in sources)).hexdigest()
+    return {"name": name, "generator": generator, "parameters": parameters, "source": source}
+
+
+def cores() -> int:
+    """Cores this process may use; one where it may not start others (a daemon, such as a dask worker)."""
+    if multiprocessing.current_process().daemon:
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def whole(value) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def expect(name, value, holds, wanted) -> None:
+    """Raises ValueError, naming the parameter, its value and what it needs, unless that `holds`."""
+    if not holds:
+        raise ValueError(f"parameter `{name}` is {value!r}; it needs {wanted}.")
+
+
+def _holds(folder: Path, content: dict) -> bool:
+    """Whether the folder holds just this data set. Raises FileExistsError when it is not one of ours to replace."""
+    if not folder.exists():
+        return False
+    try:
+        found = json.loads((folder / "dataset.json").read_text())
+        if found.get("generator") == content["generator"]:
+            return found == content
+    except (OSError, ValueError, AttributeError):  # no such file, no JSON, or JSON that is no dict
+        pass
+    what = content["generator"]
+    raise FileExistsError(f"{folder} is there and holds no {what}; choose another `name`, or move it away.")
+
+
+def _drawn(draft, draw, images, workers, title) -> list[tuple]:
+    chunks = [range(k, min(k + 50, images)) for k in range(0, images, 50)]
+    rows = []
+    with tqdm(total=images, desc=title, unit="image", leave=False, mininterval=0.5) as bar:
+        if min(workers, len(chunks)) == 1:
+            for i in range(images):
+                rows += draw(draft, [i])
+                bar.update()
+            return rows
+        # spawned, not forked: a fork of a process in which torch runs threads can hang
+        pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))
+        try:
+            for done in as_completed([pool.submit(draw, draft, chunk) for chunk in chunks]):
+                rows += done.result()
+                bar.update(len(done.result()))
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _write_csv(path, rows) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def _put_in_place(draft, folder, content) -> None:
+    """Rename the whole draft to its name; what was there before goes."""
+    old = draft.with_name(f"{draft.name}-old")
+    try:
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+    except OSError:
+        if not _holds(folder, content):  # otherwise another process was faster, and drew the same
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
