@@ -113,8 +113,8 @@ def _checked(images, targets) -> torch.Tensor:
         raise ValueError(f"images is {kind}; expected a float tensor (N, 3, H, W), normalised for the model")
     if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
         raise ValueError(f"images has shape {tuple(images.shape)}; expected (N, 3, H, W). One image: image[None]")
-    bad = images.numel() - int(torch.isfinite(images).sum())
-    if bad:
+    if not images.sum(dtype=torch.float64).isfinite():  # counting them takes twenty times longer than one sum
+        bad = int((~torch.isfinite(images)).sum())
         raise ValueError(f"images has {bad} NaN or infinite values of {images.numel()}; clean them before explaining")
     targets = torch.as_tensor(targets)
     if targets.is_floating_point() or targets.is_complex() or targets.dtype == torch.bool:

@@ -1,7 +1,7 @@
 """Small relatives of the three families, under 1 M parameters: what the embedded default trains in seconds.
 
-Like their elders they take any input size. All look at the last grid at 1/16 of the input, so that a mosaic of four
-tiles of 112 px has a 14 x 14 grid whose seam lies between two cells.
+Like their elders they take any input size. Their last grid is 1/16 of the input, so that a mosaic of four tiles of
+112 px has a 14 x 14 grid whose seam lies between two cells. `compact_resnet_fine` has 1/8, for things as small as lips.
 """
 
 import torch
@@ -80,7 +80,22 @@ class CompactResNet(nn.Module):
         return self.fc(torch.flatten(self.avgpool(x), 1))
 
 
-COMPACT = {"compact_alexnet": CompactAlexNet, "compact_vgg": CompactVGG, "compact_resnet": CompactResNet}
+class CompactResNetFine(CompactResNet):
+    """The same with a last grid of 1/8: a picture of 128 px has the 16 x 16 cells of a ResNet-18 at 512 px."""
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__(num_classes)
+        self.layer3 = _stage(32, 64, stride=1)
+        self.layer4 = _stage(64, 64, stride=1)
+        self.fc = nn.Linear(64, num_classes)
+
+
+COMPACT = {
+    "compact_alexnet": CompactAlexNet,
+    "compact_vgg": CompactVGG,
+    "compact_resnet": CompactResNet,
+    "compact_resnet_fine": CompactResNetFine,
+}
 
 
 def conv_block(fan_in, fan_out, kernel=3, stride=1):

@@ -90,18 +90,18 @@ class Photos:
         CelebAMask-HQ has them; where a picture has no such folder, its palette mask taken apart, a pixel a region.
         Raises CourseError when the masks differ in size.
         """
-        rows, ids = list(rows), torch.tensor(list(self.regions), dtype=torch.uint8)
+        rows, ids = [int(i) for i in rows], np.array(list(self.regions), dtype=np.uint8)
         folders = self.table["layers"].iloc[rows].tolist() if "layers" in self.table else [""] * len(rows)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             found = list(pool.map(lambda row, folder: self._layers(row, folder, ids), rows, folders))
         if len(sizes := {tuple(one.shape[1:]) for one in found}) > 1:
             raise CourseError(f"{self.root}: masks of different sizes, {sorted(sizes)}; a batch needs one size")
-        return torch.stack(found)
+        return torch.from_numpy(np.stack(found))
 
-    def _layers(self, row: int, folder: str, ids: torch.Tensor) -> torch.Tensor:
+    def _layers(self, row: int, folder: str, ids: np.ndarray) -> np.ndarray:
         if folder:
-            return torch.from_numpy(read_layers(self.root / folder, list(self.regions.values())))
-        return torch.from_numpy(self.masks([row])[0]) == ids[:, None, None]
+            return read_layers(self.root / folder, list(self.regions.values()))
+        return read_mask(self.root / self.table["mask"].iloc[row]) == ids[:, None, None]
 
 
 def reader(photos: Photos, size: int, fit: str, budget: int = 1 << 31) -> Callable[[Iterable[int]], torch.Tensor]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import CourseError
+from .errors import CourseError, nearest
 
 EXACT_MODES = ("RGB", "L", "1")  # the others lose something on the way to RGB, and how is not ours to guess
 ORIENTATION = 0x0112  # EXIF tag: how the camera was held
@@ -52,7 +52,7 @@ def read_layers(folder: Path, regions: list[str]) -> np.ndarray:
     """
     files = {re.sub(r"^\d+_", "", file.stem): file for file in sorted(folder.glob("*.png"))}
     if unknown := sorted(set(files) - set(regions)):
-        raise CourseError(f"{files[unknown[0]]}: region `{unknown[0]}` is not one of {', '.join(regions)}")
+        raise CourseError(f"{files[unknown[0]]}: region `{unknown[0]}` is unknown.{nearest(unknown[0], regions)}")
     found = {name: _cut(file) for name, file in files.items()}
     if len(sizes := {one.shape for one in found.values()}) != 1:
         raise CourseError(f"{folder}: {'layers of several sizes, ' + str(sorted(sizes)) if sizes else 'no PNG in it'}")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import CourseError, nearest
-from .images import check_image, read_mask
+from .images import check_image, read_layers, read_mask
 
 REQUIRED = ("image", "split", "label")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -109,22 +109,15 @@ def problem(root: Path, row: dict, regions: dict, labels: set | None) -> tuple[s
             if unknown:
                 raise CourseError(f"{root / row['mask']}: region ids {unknown} are not in regions.csv")
         if row.get("layers"):
-            _check_layers(root / row["layers"], set(regions.values()))
+            layers = read_layers(root / row["layers"], list(regions.values()))
+            if layers.shape[1:] != (height, width):
+                size = f"{layers.shape[2]} x {layers.shape[1]}"
+                raise CourseError(f"{root / row['layers']}: layers of {size} pixels for a picture of {width} x {height}")
         if row.get("box"):
             _check_box(file, row["box"], width, height)
     except CourseError as error:
         return str(error), False
     return "", turned
-
-
-def _check_layers(folder: Path, regions: set[str]) -> None:
-    names = {
-        file.stem.split("_", 1)[1] if file.stem.split("_")[0].isdigit() else file.stem for file in folder.glob("*.png")
-    }
-    if unknown := sorted(names - regions):
-        raise CourseError(f"{folder}: region `{unknown[0]}` is not in regions.csv.{nearest(unknown[0], regions)}")
-    if not names:
-        raise CourseError(f"{folder}: no PNG with a region's name in it")
 
 
 def _check_box(file: Path, box: str, width: int, height: int) -> None:

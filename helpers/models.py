@@ -46,7 +46,8 @@ class Classifier:
 def normalised(images: torch.Tensor, normalise: str, device="cpu") -> torch.Tensor:
     """uint8 `(N, 3, H, W)` -> float with the mean and standard deviation of that name in NORMALISE."""
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in NORMALISE[normalise])
-    return ((images.to(device).float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+    x = images.to(device).contiguous(memory_format=torch.channels_last).float()
+    return x.div_(255).sub_(mean).div_(std)
 
 
 def names() -> list[str]:

@@ -133,12 +133,12 @@ class Run:
         rows = [c | {"holds": words[c["holds"]]} for c in self.results["claims"]]
         display(_html(pd.DataFrame(rows, columns=["claim", "paper", "seen", "holds", "why"]).fillna("")))
 
-    def table(self, table: pd.DataFrame, name: str, caption: str = "") -> None:
-        """A table: shown, and kept as tables/<name>.csv at full precision."""
+    def table(self, table: pd.DataFrame, name: str, caption: str = "", shown: pd.DataFrame | None = None) -> None:
+        """A table: shown (all, or the part `shown`), and kept whole as tables/<name>.csv at full precision."""
         self._new("tables", name, f"tables/{_file(name)}.csv", caption=caption)
         if self.folder:
             self._path(f"tables/{_file(name)}.csv").write_text(table.to_csv(index=not _is_range(table.index)))
-        display(_html(table.round(4), caption))
+        display(_html((table if shown is None else shown).round(4), caption))
 
     def figure(self, figure, name: str, *, alt: str, caption: str = "", dpi: int = 110) -> None:
         """A matplotlib figure: shown with its description `alt`, and kept as figures/<name>.png."""

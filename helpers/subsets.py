@@ -20,7 +20,10 @@ OWN = ("image", "split", "label", "mask", "layers", "box")  # columns that are n
 
 def values(photos: Photos, attribute: str) -> np.ndarray:
     """0 or 1 for every picture, `(N,)`. Raises CourseError for a column that is missing or not of 0 and 1."""
-    name, sign, wanted = re.fullmatch(r"\s*([^=>]*?)\s*(?:(>?=)\s*(.*?)\s*)?", attribute).groups()
+    parts = re.fullmatch(r"\s*([^=>]*?)\s*(?:(>?=)\s*(.*?)\s*)?", attribute)
+    if not parts:
+        raise CourseError(f"attribute `{attribute}`: expected `name`, `name=value` or `name>=number`")
+    name, sign, wanted = parts.groups()
     known = [c for c in photos.table if c not in OWN and not c.startswith("_")]
     if name not in known:
         raise CourseError(
@@ -34,7 +37,7 @@ def values(photos: Photos, attribute: str) -> np.ndarray:
         except ValueError:
             raise CourseError(f"attribute `{attribute}`: `{name}` or {wanted!r} is no number") from None
     if sign:
-        number = pd.api.types.is_numeric_dtype(column) and re.fullmatch(r"-?[\d.]+", wanted)
+        number = pd.api.types.is_numeric_dtype(column) and re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", wanted)
         found = (column == (float(wanted) if number else wanted)).to_numpy().astype(np.int64)
         if not found.any():
             raise CourseError(f"attribute `{attribute}`: no picture has it; `{name}` holds {_some(column)}")
@@ -73,7 +76,8 @@ def biased(
     cells = list(product((0, 1), repeat=bits.shape[1]))
     here = {cell: np.flatnonzero(training & (bits == cell).all(1)) for cell in cells}
     followers = 2 ** len(attributes) - 1  # cells of a class in which not every attribute follows
-    share = {c: correlation / 2 if len(set(c)) == 1 else (1 - correlation) / 2 / followers for c in cells}
+    tied = correlation if attributes else 1.0  # nothing to tie: the classes alone
+    share = {c: tied / 2 if len(set(c)) == 1 else (1 - tied) / 2 / followers for c in cells}
     size = min(len(here[c]) / share[c] for c in cells if share[c])
     taken = {c: int(size * share[c] + 1e-9) for c in cells}  # 1e-9: 0.29999 / 0.1 would lose a picture
     rng = np.random.default_rng(seed)

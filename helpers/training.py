@@ -154,6 +154,8 @@ def _beginning(recipe: Recipe, photos: Photos, n: int, start, device):
         [p for p in learns if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay, amsgrad=True
     )
     steps = recipe.epochs * (n // recipe.batch)
+    if recipe.schedule not in ("cycle", "thirds"):
+        raise CourseError(f"schedule is {recipe.schedule!r}; expected cycle or thirds")
     if recipe.schedule == "thirds":
         third = [steps // 3, 2 * steps // 3]
         return net, optimiser, torch.optim.lr_scheduler.MultiStepLR(optimiser, third, gamma=0.1)

@@ -283,6 +283,173 @@ def test_a_reader_gives_the_same_pictures_held_or_not(album):
     assert torch.equal(held([5, 0]), streamed([5, 0]))
 
 
+@pytest.fixture
+def flat(tmp_path, data_home):
+    """A folder with images/ of three pictures, 6 x 4 pixels, and three regions whose ids are not in order."""
+    (tmp_path / "flat" / "images").mkdir(parents=True)
+    for name in "abc":
+        Image.new("RGB", (6, 4)).save(tmp_path / "flat" / "images" / f"{name}.jpg")
+    (tmp_path / "flat" / "regions.csv").write_text("id,region\n2,hat\n0,background\n7,l_eye\n")
+    return tmp_path / "flat"
+
+
+def with_masks(flat, **arrays):
+    """The folder with masks/: one array of ids a picture, background where none is given."""
+    (flat / "masks").mkdir(exist_ok=True)
+    for name in "abc":
+        array = arrays.get(name, np.zeros((4, 6)))
+        Image.fromarray(np.asarray(array, np.uint8)).save(flat / "masks" / f"{name}.png")
+    return flat
+
+
+def with_layers(flat, **layers):
+    """The folder with an index.csv whose picture a has a folder of layers, the others only a mask of ids."""
+    (with_masks(flat) / "parts").mkdir()
+    for name, array in layers.items():
+        Image.fromarray(np.asarray(array, np.uint8)).save(flat / "parts" / f"{name}.png")
+    rows = [f"images/{n}.jpg,val,all,masks/{n}.png,{'parts' * (n == 'a')}\n" for n in "abc"]
+    (flat / "index.csv").write_text("image,split,label,mask,layers\n" + "".join(rows))
+    return flat
+
+
+IDS = np.array([[0, 0, 2, 2, 7, 0], [0, 7, 7, 2, 0, 0], [2] * 6, [0] * 6])
+
+
+def test_a_folder_of_images_alone_works_as_it_is(flat):
+    photos = data.load(flat)
+    assert photos.table["image"].tolist() == ["images/a.jpg", "images/b.jpg", "images/c.jpg"]
+    assert photos.classes == ["all"]
+    assert set(photos.table["split"]) == {"val"}
+    with pytest.raises(CourseError, match="no column `mask`"):
+        data.mask_size(photos)
+
+
+def test_tables_beside_images_are_matched_by_file_and_not_by_place(flat):
+    (flat / "labels.csv").write_text("file,label,split\nc.jpg,dog,train\na.jpg,cat,val\nb.jpg,dog,val\n")
+    (flat / "attributes.csv").write_text("file,Male,hair\nb.jpg,-1,grey\nx.jpg,1,red\nc.jpg,1,\na.jpg,1,blond\n")
+    photos = data.load(flat)
+    assert photos.table["image"].str[7].tolist() == ["a", "b", "c"]
+    assert [photos.classes[i] for i in photos.labels] == ["cat", "dog", "dog"]
+    assert photos.table["split"].tolist() == ["val", "val", "train"]
+    assert photos.table["Male"].tolist() == [1, -1, 1]
+    assert photos.table["hair"].tolist() == ["blond", "grey", ""]
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "attributes.csv"])
+def test_a_picture_without_its_row_is_named(flat, name):
+    (flat / name).write_text("file,label\na.jpg,cat\n")
+    with pytest.raises(CourseError, match=r"no row for images/b\.jpg \(2 pictures without one\)") as caught:
+        data.load(flat)
+    assert str(flat / name) in str(caught.value)
+
+
+def test_a_table_beside_images_needs_the_column_file(flat):
+    (flat / "labels.csv").write_text("image,label\na.jpg,cat\n")
+    with pytest.raises(CourseError, match=r"labels\.csv: column\(s\) file missing"):
+        data.load(flat)
+
+
+def test_an_empty_folder_of_images_is_named(tmp_path, data_home):
+    (tmp_path / "none" / "images").mkdir(parents=True)
+    with pytest.raises(CourseError, match="images: no pictures in it"):
+        data.load(tmp_path / "none")
+
+
+def test_masks_beside_images_go_with_the_picture_of_their_name(flat):
+    photos = data.load(with_masks(flat, b=IDS))
+    assert (photos.masks([1])[0] == IDS).all()
+    assert not photos.masks([0])[0].any()
+
+
+def test_a_picture_without_its_mask_is_named(flat):
+    (with_masks(flat) / "masks" / "b.png").unlink()
+    with pytest.raises(CourseError, match="no such file") as caught:
+        data.load(flat)
+    assert str(flat / "masks" / "b.png") in str(caught.value)
+    assert len(data.load(flat, on_bad="skip")) == 2
+
+
+def test_a_mask_of_ids_is_one_layer_a_region_in_the_order_of_the_regions(flat):
+    photos = data.load(with_masks(flat, c=IDS))
+    found = photos.layers([2, 0])
+    assert found.dtype == torch.bool
+    assert found.shape == (2, 3, 4, 6)
+    assert list(photos.regions.values()) == ["hat", "background", "l_eye"]
+    assert torch.equal(found[0], torch.from_numpy(np.stack([np.equal(IDS, i) for i in (2, 0, 7)])))
+    assert (found.sum(1) == 1).all()  # a pixel has one region
+
+
+@pytest.mark.parametrize("number", ["", "00000_"])
+def test_layers_of_a_folder_may_overlap_and_leave_pixels_to_nobody(flat, number):
+    hat, eye = np.zeros((4, 6)), np.zeros((4, 6))
+    hat[:2], eye[1:3] = 255, 1  # row 1 is both, row 3 is neither; any number but 0 may mean yes
+    found = data.load(with_layers(flat, **{f"{number}hat": hat, f"{number}l_eye": eye})).layers([0])[0]
+    nobody = np.zeros((4, 6), bool)  # background has no file
+    assert torch.equal(found, torch.from_numpy(np.stack([hat > 0, nobody, eye > 0])))
+
+
+def test_layers_with_soft_edges_are_cut_at_half(flat):
+    soft = np.tile([0, 99, 100, 101, 199, 200], (4, 1))
+    found = data.load(with_layers(flat, hat=soft)).layers([0])[0, 0]
+    assert found[0].tolist() == [False, False, False, True, True, True]
+
+
+def test_an_empty_layer_covers_no_pixel(flat):
+    assert not data.load(with_layers(flat, hat=np.zeros((4, 6)))).layers([0]).any()
+
+
+def test_a_picture_without_a_folder_of_layers_has_those_of_its_mask(flat):
+    photos = data.load(with_layers(flat, hat=np.ones((4, 6))))
+    hat, background, eye = photos.layers([0, 1])[1]
+    assert background.all()
+    assert not (hat | eye).any()
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [({"00000_l_ear": np.ones((4, 6))}, "region `l_ear` is unknown. Did you mean `l_eye`"), ({}, "no PNG")],
+)
+def test_a_bad_folder_of_layers_is_named_at_load(flat, layers, said):
+    with pytest.raises(CourseError, match=said) as caught:
+        data.load(with_layers(flat, **layers))
+    assert str(flat / "parts") in str(caught.value)
+
+
+def test_layers_of_several_sizes_are_named(flat):
+    with pytest.raises(CourseError, match="parts: layers of several sizes"):
+        data.load(with_layers(flat, hat=np.ones((4, 6)), l_eye=np.ones((2, 3))))
+
+
+def test_layers_of_another_size_than_their_picture_are_named(flat):
+    with pytest.raises(CourseError, match="parts: layers of 3 x 2 pixels for a picture of 6 x 4"):
+        data.load(with_layers(flat, hat=np.ones((2, 3))))
+
+
+def test_masks_of_one_size_give_it_as_height_and_width(flat):
+    assert data.mask_size(data.load(with_masks(flat))) == (4, 6)
+
+
+def test_a_mask_of_another_size_is_named(flat):
+    Image.new("RGB", (8, 4)).save(flat / "images" / "b.jpg")
+    photos = data.load(with_masks(flat, b=np.zeros((4, 8))))
+    with pytest.raises(CourseError, match=r"b\.png: 8 x 4 pixels, where a\.png has 6 x 4"):
+        data.mask_size(photos)
+    with pytest.raises(CourseError, match="masks of different sizes"):
+        photos.layers([0, 1])
+    assert photos.layers([0, 2]).shape == (2, 3, 4, 6)
+
+
+@pytest.mark.parametrize("budget", [3 * 3 * 24, 3 * 3 * 24 - 1])  # pictures x regions x pixels: just held, just not
+def test_a_layer_reader_gives_the_same_layers_held_or_not(flat, budget, monkeypatch):
+    photos = data.load(with_layers(flat, hat=IDS, l_eye=np.equal(IDS, 7)))
+    expected, read = photos.layers([2, 0]), data.layer_reader(photos, budget)
+    opened = []
+    monkeypatch.setattr(data, "read_layers", lambda *given: opened.append(1) or images.read_layers(*given))
+    assert torch.equal(read([2, 0]), expected)
+    assert torch.equal(read(torch.tensor([2, 0])), expected)
+    assert len(opened) == (0 if budget == 216 else 2)
+
+
 def test_the_embedded_set_is_made_on_first_use(data_home):
     assert not (data_home / "scenes").exists()
     photos = data.load("scenes")

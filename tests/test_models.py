@@ -163,6 +163,104 @@ def test_accuracy_and_loss_are_those_of_a_hand_count(photos):
     assert loss == pytest.approx(-(dog + cat).item() / 2)
 
 
+class Brightness(torch.nn.Module):
+    """One unit: how much brighter than half grey a picture is."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, x):
+        return self.slope * x.mean((1, 2, 3))[:, None]
+
+
+@pytest.fixture
+def unit(photos):
+    return models.Classifier("unit", Brightness(), photos.outputs)
+
+
+def test_one_unit_is_asked_as_zero_against_its_logit(unit, photos):
+    read = data.reader(photos, 16, "cover")
+    found = models.logits(unit, photos, read, batch=4)  # 6 pictures: the last batch is not full
+    assert found.shape == (6, 2)
+    assert not found[:, 0].any()
+    assert torch.allclose(found[:, 1], unit.net(unit.prepared(read(range(6))))[:, 0])
+    assert not found.requires_grad
+
+
+def test_the_softmax_of_one_unit_is_its_sigmoid(unit, photos):
+    read = data.reader(photos, 16, "cover")
+    logit = unit.net(unit.prepared(read(range(6))))[:, 0].detach()
+    _, loss = models.evaluate(unit, photos, read)
+    wanted = torch.nn.functional.binary_cross_entropy_with_logits(logit, photos.labels.float())
+    assert loss == pytest.approx(wanted.item())
+
+
+def test_one_unit_predicts_its_class_where_its_logit_is_positive(unit, tmp_path, data_home):
+    from PIL import Image
+
+    for name, grey in (("a", 200), ("b", 20), ("c", 129)):
+        (tmp_path / "greys" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (grey,) * 3).save(tmp_path / "greys" / name / "0.png")
+    greys = data.load(tmp_path / "greys")
+    assert models.predictions(unit, greys, data.reader(greys, 8, "cover")).tolist() == [1, 0, 1]
+
+
+def test_logits_of_several_outputs_are_the_networks_own(weights, photos):
+    classifier, read = models.load("compact_vgg", str(weights), photos), data.reader(photos, 32, "cover")
+    with torch.no_grad():
+        own = classifier.net(classifier.prepared(read(range(6))))
+    found = models.logits(classifier, photos, read, batch=4)
+    assert torch.allclose(found, own, atol=1e-5)  # batches of other sizes sum in another order
+    assert torch.equal(models.predictions(classifier, photos, read), own.argmax(1))
+
+
+def test_one_output_fits_two_classes(photos, tmp_path):
+    torch.save(models.build("compact_vgg", 1).state_dict(), tmp_path / "w1.pth")
+    classifier = models.load("compact_vgg", str(tmp_path / "w1.pth"), photos)
+    assert models.logits(classifier, photos, data.reader(photos, 32, "cover")).shape == (6, 2)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+def test_without_pictures_every_output_is_a_class(outputs, tmp_path):
+    state = models.build("compact_vgg", outputs).state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    classifier = models.load("compact_vgg", str(tmp_path / "w.pth"), None)
+    assert classifier.outputs.tolist() == list(range(outputs))
+    assert same(classifier.net.state_dict(), state)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "d"),
+    [("compact_alexnet", "classifier.3", 192), ("compact_vgg", "classifier.3", 128), ("compact_resnet", "fc", 128)],
+)
+def test_an_embedding_is_what_the_last_dense_layer_reads(name, head, d):
+    classifier = models.Classifier(name, models.build(name, 3).eval(), torch.arange(3))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        features = models.embedding(classifier)(images)
+        assert features.shape == (2, d)
+        assert torch.allclose(classifier.net.get_submodule(head)(features), classifier.net(images), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "d"), [("squeezenet1_1", 512), ("mobilenet_v3_small", 1024), ("shufflenet_v2_x0_5", 1024)]
+)
+def test_a_torchvision_network_has_an_embedding_too(name, d):
+    classifier = models.Classifier(name, models.build(name, 3).eval(), torch.arange(3))
+    assert models.embedding(classifier)(torch.randn(2, 3, 64, 64)).shape == (2, d)
+
+
+def test_an_embedding_leaves_its_classifier_as_it_was(weights):
+    classifier = models.load("compact_vgg", str(weights), None)
+    before = {k: v.clone() for k, v in classifier.net.state_dict().items()}
+    for parameter in models.embedding(classifier).parameters():
+        parameter.data.zero_()
+    after = classifier.net.state_dict()
+    assert list(after) == list(before)
+    assert same(before, after)
+
+
 @pytest.mark.parametrize(("name", "least"), [("resnet18", 0.6), ("squeezenet1_0", 0.5), ("resnet50", 0.6)])
 def test_real_weights_know_real_photos(real_data, data_home, name, least):
     photos = data.load(real_data / "imagenette224")

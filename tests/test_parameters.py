@@ -17,8 +17,13 @@ BOUNDS = 'bounds = {"size": (2, 80), "names": ["a", "b", "c"], "share": (0, 1)}'
 
 
 def notebook(tmp_path, cell=CELL, bounds=BOUNDS):
+    return tagged(tmp_path, ("parameters", cell), ("bounds", bounds))
+
+
+def tagged(tmp_path, *cells):
+    """A notebook of code cells, each with a tag."""
     book = nbformat.v4.new_notebook()
-    for tag, source in (("parameters", cell), ("bounds", bounds)):
+    for tag, source in cells:
         book.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": [tag]}))
     nbformat.write(book, tmp_path / "demo.ipynb")
     return tmp_path / "demo.ipynb"
@@ -94,6 +99,47 @@ def test_bounds_are_kept_exactly(tmp_path_factory, size):
 def test_a_notebook_that_breaks_the_contract_is_told(tmp_path, cell, bounds, said):
     with pytest.raises(CourseError, match=said):
         parameters.read(notebook(tmp_path, cell, bounds))
+
+
+ABOVE = ("parameters-above", "size: int = 10  # the side\n\nshare: float = 0.5  # a part")
+MORE = ("parameters-above", 'names: list[str] = [\n    "a",\n]  # which letters')
+LAST = ("parameters", "flag: bool = False  # on or off")
+OTHERS = (("imports", "import os"), ("bounds", 'bounds = {"size": (2, 80), "names": ["a", "b"]}'))
+
+
+def test_cells_above_the_parameters_are_read_in_their_order(tmp_path):
+    known = parameters.read(tagged(tmp_path, ABOVE, OTHERS[0], MORE, LAST, OTHERS[1]))
+    assert [(p.name, p.help) for p in known] == [
+        ("size", "the side"), ("share", "a part"), ("names", "which letters"), ("flag", "on or off")
+    ]  # fmt: skip
+    assert [p.bounds for p in known] == [(2, 80), None, ["a", "b"], None]
+
+
+@pytest.mark.parametrize("cells", [(LAST, ABOVE), (ABOVE, LAST, MORE), (ABOVE,)])
+def test_a_parameters_cell_that_is_not_the_last_is_refused(tmp_path, cells):
+    with pytest.raises(CourseError, match="`parameters` must come after those tagged `parameters-above`"):
+        parameters.read(tagged(tmp_path, *cells))
+
+
+def test_a_wrong_value_of_a_cell_above_is_told(tmp_path):
+    known = parameters.read(tagged(tmp_path, ABOVE, MORE, LAST, OTHERS[1]))
+    with pytest.raises(CourseError, match="`size` is 1; it needs a whole number from 2 to 80"):
+        parameters.check("demo", known, {"size": 1})
+
+
+def test_papermill_overrides_the_parameters_of_every_cell(tmp_path):
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    path = tagged(tmp_path, ABOVE, MORE, LAST, *OTHERS)
+    given = {"size": 12, "names": ["b"], "flag": True}
+    book = parameterize_notebook(load_notebook_node(str(path)), given, language="python", kernel_name="python3")
+    namespace = {}
+    for cell in book.cells:
+        exec(cell.source, namespace)
+    known = parameters.read(path)
+    values = parameters.check("demo", known, {p.name: namespace[p.name] for p in known})  # as run.start does
+    assert values == {"size": 12, "share": 0.5, "names": ["b"], "flag": True}
 
 
 def test_looked_up_kinds_say_why(tmp_path, data_home):

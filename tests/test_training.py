@@ -2,13 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from PIL import Image
 
 from helpers import data, models, training
 from helpers.errors import CourseError
-from helpers.training import Recipe, train
+from helpers.training import Objective, Recipe, train
 
 
 @pytest.fixture
@@ -19,7 +23,31 @@ def small(data_home):
     return data.load(scenes.prepare(data_home, images=200, size=48, name="small"))
 
 
+@pytest.fixture
+def noise(tmp_path, data_home):
+    """Two classes of noise, 16 pictures of each to train on: two batches of TINY, read in no time."""
+    rng = np.random.default_rng(0)
+    for label in ("a", "b"):
+        (tmp_path / "noise" / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "noise" / label / f"{i}.png")
+    return data.divided(data.load(tmp_path / "noise"))
+
+
 TINY = Recipe("compact_vgg", size=42, epochs=3, batch=16)
+ONCE = replace(TINY, epochs=1)
+
+
+def beginning():
+    """First weights with a head for two classes."""
+    torch.manual_seed(7)
+    return models.build("compact_vgg", 2).state_dict()
+
+
+def changed(classifier, start) -> set[str]:
+    """The entries of the state dict that differ from those it began with."""
+    return {key for key, value in classifier.net.state_dict().items() if not torch.equal(value, start[key])}
 
 
 def weights(classifier):
@@ -33,15 +61,22 @@ def test_a_training_is_not_repeated(small, monkeypatch):
 
 
 def test_another_seed_or_other_data_are_another_training(small):
-    keys = [training._key(TINY, small, None), training._key(Recipe("compact_vgg", seed=1), small, None)]
-    keys.append(training._key(TINY, data.divided(small, seed=1), None))
+    keys = [training._key(TINY, small, None, None), training._key(replace(TINY, seed=1), small, None, None)]
+    keys.append(training._key(TINY, data.divided(small, seed=1), None, None))
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"schedule": "thirds"}, {"weight_decay": 0.1}, {"free": "classifier"}, {"normalise": "imagenet"}]
+)
+def test_another_way_to_train_is_another_training(noise, change):
+    assert training._key(replace(TINY, **change), noise, None, None) != training._key(TINY, noise, None, None)
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(small, monkeypatch, tmp_path):
     whole = weights(train(TINY, small))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    save, saved = training._keep, []
+    save, saved = training.keep, []
 
     def interrupted(*arguments):
         save(*arguments)
@@ -49,10 +84,10 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(small, monkeypatch,
         if len(saved) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "_keep", interrupted)
+    monkeypatch.setattr(training, "keep", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(TINY, small)
-    monkeypatch.setattr(training, "_keep", save)
+    monkeypatch.setattr(training, "keep", save)
     epochs, run = [], training._epoch
     monkeypatch.setattr(training, "_epoch", lambda epoch, *rest: epochs.append(epoch) or run(epoch, *rest))
     assert weights(train(TINY, small)) == whole
@@ -73,6 +108,145 @@ def test_a_training_can_start_from_weights_with_another_head(small):
     net = train(recipe, small, start=start).net
     assert torch.allclose(net.features[0].weight, start["features.0.weight"], atol=1e-6)
     assert net.classifier[-1].weight.shape == (10, 128)
+
+
+def test_without_free_everything_learns(noise):
+    start = beginning()
+    assert changed(train(ONCE, noise, start=start), start) == set(start)
+
+
+def test_only_the_free_parameters_learn_and_no_batch_statistics(noise):
+    start = beginning()
+    found = changed(train(replace(ONCE, free=r"^classifier\.3"), noise, start=start), start)
+    assert found == {"classifier.3.weight", "classifier.3.bias"}
+
+
+def test_free_parameters_of_a_batch_norm_learn_without_its_statistics(noise):
+    start = beginning()
+    found = changed(train(replace(ONCE, free=r"^features\.1\."), noise, start=start), start)
+    assert found == {"features.1.weight", "features.1.bias"}
+
+
+def test_a_network_trained_in_part_can_be_explained_whole(noise):
+    net = train(replace(ONCE, free=r"^classifier\.3"), noise).net
+    assert all(p.requires_grad for p in net.parameters())  # gradients with respect to a frozen layer would be None
+
+
+def test_free_that_finds_no_parameter_is_refused(noise):
+    with pytest.raises(CourseError, match="free is 'fc'; no parameter of compact_vgg has such a name"):
+        train(replace(ONCE, free="fc"), noise)
+
+
+@pytest.mark.parametrize("schedule", ["thirds", "cycle"])
+def test_the_learning_rate_of_every_batch_is_the_schedules(noise, monkeypatch, schedule):
+    """Six batches: two at each third."""
+    begin, optimisers, rates = training._beginning, [], []
+
+    def watched(*given):
+        parts = begin(*given)
+        optimisers.append(parts[1])
+        return parts
+
+    def loss(net, images, labels):
+        rates.append(optimisers[0].param_groups[0]["lr"])
+        return F.cross_entropy(net(images), labels)
+
+    monkeypatch.setattr(training, "_beginning", watched)
+    train(replace(TINY, schedule=schedule, lr=0.01), noise, objective=Objective(loss, "watched"))
+    if schedule == "thirds":
+        assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
+    else:
+        assert rates[0] < max(rates) > rates[-1]
+        assert max(rates) <= 0.01
+
+
+@pytest.mark.parametrize("schedule", ["thirds", "cycle"])
+def test_a_schedule_goes_on_where_it_was_interrupted(noise, monkeypatch, tmp_path, schedule):
+    recipe = replace(TINY, schedule=schedule)
+    whole = weights(train(recipe, noise))
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
+    keep = training.keep
+
+    def interrupted(*given):
+        keep(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "keep", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, noise)
+    monkeypatch.setattr(training, "keep", keep)
+    assert weights(train(recipe, noise)) == whole
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_weight_decay_alone_pulls_the_weights_to_zero(noise, decay):
+    start = beginning()
+    nothing = Objective(lambda net, images, labels: 0 * net(images).sum(), "nothing")  # its gradients are zero
+    net = train(replace(ONCE, weight_decay=decay), noise, start=start, objective=nothing).net
+    kept = {name: p.abs().mean() / start[name].abs().mean() for name, p in net.named_parameters() if start[name].any()}
+    assert {(share < 1 - 1e-5).item() for share in kept.values()} == {decay > 0}  # 1e-5: sums in another order
+
+
+@pytest.mark.parametrize("normalise", models.NORMALISE)
+def test_the_normalisation_is_kept_with_the_weights(noise, normalise):
+    classifier = train(replace(ONCE, normalise=normalise), noise, snapshots=True)
+    assert classifier.normalise == normalise
+    saved = [classifier.snapshots[0], classifier.snapshots[0].with_name("weights.safetensors")]
+    assert [models.load("compact_vgg", str(file), noise).normalise for file in saved] == [normalise] * 2
+
+
+def test_the_network_sees_the_normalisation_of_its_recipe(noise):
+    highest = []
+
+    def loss(net, images, labels):
+        highest.append(images.max().item())
+        return F.cross_entropy(net(images), labels)
+
+    train(replace(ONCE, normalise="imagenet"), noise, objective=Objective(loss, "watched"))
+    assert max(highest) > 1.5  # "half" ends at 1, "imagenet" at 2.2 to 2.6
+
+
+@pytest.mark.parametrize("normalise", models.NORMALISE)
+def test_the_history_ends_with_what_the_network_scores(noise, normalise):
+    classifier = train(replace(ONCE, normalise=normalise), noise)
+    val = noise.split("val")
+    accuracy, loss = models.evaluate(classifier, val, data.reader(val, ONCE.size, "squash_crop"))
+    last = classifier.history[-1]
+    assert (last["accuracy"], last["val_loss"]) == (pytest.approx(accuracy), pytest.approx(loss, rel=1e-4))
+
+
+def test_an_objective_takes_the_place_of_cross_entropy(noise):
+    asked = []
+
+    def seven(net, images, labels):
+        asked.append((images.shape, labels.tolist()))
+        return 7 + 0 * net(images).sum()
+
+    history = train(ONCE, noise, objective=Objective(seven, "seven")).history
+    assert history[0]["loss"] == 7
+    assert [shape for shape, _ in asked] == [(16, 3, 42, 42)] * 2
+    assert sorted(label for _, labels in asked for label in labels) == [0] * 16 + [1] * 16
+
+
+def test_cross_entropy_given_as_an_objective_trains_the_same_network(noise):
+    same = Objective(lambda net, images, labels: F.cross_entropy(net(images), labels), "cross-entropy")
+    assert weights(train(TINY, noise, objective=same)) == weights(train(TINY, noise))
+
+
+def test_weights_of_one_objective_are_not_used_for_another(noise):
+    backwards = Objective(lambda net, images, labels: F.cross_entropy(net(images), 1 - labels), "backwards")
+    first, second, third = (train(ONCE, noise, objective=o) for o in (None, backwards, replace(backwards, key="b")))
+    assert len({first.source, second.source, third.source}) == 3  # a folder each, whose name is in the source
+    assert weights(first) != weights(second)
+    assert weights(second) == weights(third)
+
+
+def test_a_training_with_an_objective_is_not_repeated(noise, monkeypatch):
+    seven = Objective(lambda net, images, labels: 7 + 0 * net(images).sum(), "seven")
+    first = train(ONCE, noise, objective=seven)
+    monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("trained again"))
+    assert weights(train(ONCE, noise, objective=seven)) == weights(first)
 
 
 def test_augmented_pictures_stay_inside_the_range_and_differ():
