@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     act.set_defaults(act=_params)
     act = acts.add_parser("run", help="run a notebook (or `all`) and write its report")
     act.add_argument("notebook")
-    act.add_argument("--profile", help="a named set of parameters: quick, real, paper")
+    act.add_argument("--profile", help="a named set of parameters: quick, full, real, paper")
     act.add_argument("-p", dest="given", action="append", default=[], metavar="name=value", help="set a parameter")
     act.add_argument("-f", dest="file", type=Path, help="a YAML file of parameters")
     act.add_argument("--out", type=Path, help="where reports go (default: reports/out)")

@@ -111,8 +111,8 @@ def problem(root: Path, row: dict, regions: dict, labels: set | None) -> tuple[s
         if row.get("layers"):
             layers = read_layers(root / row["layers"], list(regions.values()))
             if layers.shape[1:] != (height, width):
-                size = f"{layers.shape[2]} x {layers.shape[1]}"
-                raise CourseError(f"{root / row['layers']}: layers of {size} pixels for a picture of {width} x {height}")
+                size, folder = f"{layers.shape[2]} x {layers.shape[1]}", root / row["layers"]
+                raise CourseError(f"{folder}: layers of {size} pixels for a picture of {width} x {height}")
         if row.get("box"):
             _check_box(file, row["box"], width, height)
     except CourseError as error:

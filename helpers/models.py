@@ -148,8 +148,12 @@ def placed(net: nn.Module, device) -> nn.Module:
 @torch.no_grad()
 def logits(classifier: Classifier, photos: Photos, read: Callable, batch: int = 64) -> torch.Tensor:
     """`(N, outputs)` on the CPU, at least two outputs; `read` gives the pictures as the explained ones are fitted."""
-    rows = torch.arange(len(photos)).split(batch)
-    found = torch.cat([classifier.net(classifier.prepared(read(some))).cpu() for some in rows])
+    found = []
+    for rows in torch.arange(len(photos)).split(batch):
+        images = read(rows)
+        few = max(1, batch * 224**2 // images[0, 0].numel())  # 64 pictures of 512 px would take gigabytes at once
+        found += [classifier.net(classifier.prepared(some)).cpu() for some in images.split(few)]
+    found = torch.cat(found)
     return F.pad(found, (1, 0)) if found.shape[1] == 1 else found  # one unit: 0 against its logit
 
 

@@ -950,7 +950,7 @@ EVERYTHING = {
     "correlation": 0.8,
 }
 EVERYTHING |= {"attributes": ["Wearing_Lipstick"], "pairs": ["Eyeglasses+Wearing_Hat"]}
-EVERYTHING |= {"natural": ["Wearing_Lipstick", "Wearing_Necklace"]}
+EVERYTHING |= {"natural": ["Wearing_Lipstick", "Wearing_Necklace"], "tone": "skin_tone>=3"}
 
 
 def trained_at(home):
@@ -1050,6 +1050,16 @@ def test_faces_without_masks_are_explained_by_a_parser_from_a_file(few_faces, ti
     assert status == "finished", reports.reason(folder)
     metrics = reports.results(folder)["metrics"]
     assert max(metrics[f"n_images.{region}"] for region in REGIONS) > 0
+
+
+@pytest.mark.slow
+def test_a_network_that_gives_a_vector_is_explained_by_similarity(few_faces, tmp_path):
+    torch.save(models.build("compact_resnet", 16).state_dict(), tmp_path / "net.pth")
+    given = {"weights": str(tmp_path / "net.pth"), "targets": ["none"], "output": -1, "reference": 3}
+    given |= {"model": "compact_resnet", "size": 64, "images": 8}
+    folder, status = reports.run(reports.plan("02_facex", given=given), tmp_path / "out")
+    assert status == "finished", reports.reason(folder)
+    assert reports.results(folder)["answer"].startswith("The network (similarity to face 3) looks at")
 
 
 @pytest.mark.slow
