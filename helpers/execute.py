@@ -40,6 +40,8 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
     log = logging.FileHandler(work / "run.log")
+    # papermill knows the last parameters cell only; ours were checked before, all of them
+    log.addFilter(lambda record: "Passed unknown parameter" not in record.getMessage())
     logging.getLogger("papermill").addHandler(log)
     with tempfile.TemporaryDirectory(prefix="course-") as socket:
         # a socket path of the run's own: TCP ports collide when many kernels start at once
