@@ -53,7 +53,7 @@ def parse(parser: Parser, images: torch.Tensor, regions: dict[int, str], batch: 
 
     Logits come back to H x W bilinearly, and every pixel takes the region with the largest (a choice of ours; the
     paper's code takes each region whose probability reaches 0.5, so that a pixel can have none or two). What `regions`
-    does not name is background, or id 255 where they have none. Raises CourseError when the parser knows none of the regions.
+    does not name is background, or id 255 where there is none. Raises CourseError when the parser knows none of them.
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected uint8 (N, 3, H, W)")
@@ -63,7 +63,8 @@ def parse(parser: Parser, images: torch.Tensor, regions: dict[int, str], batch: 
             f"{parser.source}: knows none of the regions {', '.join(ids)}; its own are "
             f"{', '.join(filter(None, parser.regions))}. Name its channels in a CSV (channel, region)"
         )
-    number = torch.tensor([ids.get(name, ids.get("background", 255)) for name in parser.regions], dtype=torch.uint8, device=parser.device)
+    rest = ids.get("background", 255)
+    number = torch.tensor([ids.get(name, rest) for name in parser.regions], dtype=torch.uint8, device=parser.device)
     found = torch.empty(len(images), *images.shape[2:], dtype=torch.uint8)
     for rows in torch.arange(len(images)).split(batch):
         logits = _logits(parser.net(_prepared(parser, images[rows])))
