@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 import numpy as np
 from PIL import Image
 
-from .objects import Part, blurred, colour, curve, rasterised
+from .shapes import Part, blurred, colour, curve, rasterised
 
 
 def mix(dark, light, share) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .face_paint import ID, Shape
-from .objects import curve, ellipse, mirrored, stroke
+from .shapes import curve, ellipse, mirrored, stroke
 
 LOOKS = {  # hair colours, RGB: a few of each name
     "Black_Hair": ((36, 31, 36), (46, 38, 40), (30, 32, 44)),

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from .objects import SUPERSAMPLING, blurred
 from .scenes import shading
+from .shapes import SUPERSAMPLING, blurred
 
 # CelebAMask-HQ's ids. Its l_ and r_ are the person's own left and right: l_eye is on the viewer's right
 REGIONS = (

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .face_paint import ID, Shape
-from .objects import between, curve, ellipse, polygon, stroke
+from .shapes import between, curve, ellipse, polygon, stroke
 
 SIDES = ((-1, "r_"), (1, "l_"))  # the person's right is on the viewer's left
 SKIN_TONES = np.array(

@@ -4,7 +4,7 @@ import numpy as np
 
 from .face_paint import ID, TIE, Shape
 from .face_parts import SIDES
-from .objects import curve, ellipse, mirrored, polygon, stroke
+from .shapes import curve, ellipse, mirrored, polygon, stroke
 
 METALS = np.array(
     [(236, 190, 84), (214, 218, 226), (226, 160, 130), (250, 244, 232), (64, 170, 170), (214, 74, 92)], float

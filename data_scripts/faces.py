@@ -18,14 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import backgrounds, embedded, face_hair, face_paint, face_parts, face_wear, objects, scenes
+from . import backgrounds, embedded, face_hair, face_paint, face_parts, face_wear, scenes, shapes
 from .backgrounds import BACKGROUNDS, mix, noise
 from .embedded import expect, whole
 from .face_hair import LOOKS, STYLES, Style
 from .face_paint import ID, REGIONS, TIE, counted, layered, lit, painted, random_pose
 from .face_parts import SKIN_TONES, Traits
-from .objects import colour, random_palette
 from .scenes import box_of, random_light
+from .shapes import colour, random_palette
 
 COINS = (
     *("Male", "Young", "Smiling", "Eyeglasses", "Wearing_Hat", "Wearing_Lipstick"),
@@ -185,7 +185,7 @@ def prepare(
     """
     expect("images", images, whole(images) and images >= 20, "a whole number of at least 20, so that no split is empty")
     _expect_drawable(seed, size)
-    modules = (backgrounds, embedded, face_hair, face_paint, face_parts, face_wear, objects, scenes)
+    modules = (backgrounds, embedded, face_hair, face_paint, face_parts, face_wear, scenes, shapes)
     parameters = {"images": int(images), "size": int(size), "seed": int(seed)}
     content = embedded.manifest("faces", name, parameters, (__file__, *(module.__file__ for module in modules)))
     boxes = ("necktie_box", "hat_box")

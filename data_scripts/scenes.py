@@ -11,10 +11,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from . import backgrounds, embedded, objects
+from . import backgrounds, embedded, objects, shapes
 from .backgrounds import BACKGROUNDS, with_clutter
 from .embedded import expect, whole
-from .objects import OBJECTS, blurred, posed, random_palette, rasterised
+from .objects import OBJECTS
+from .shapes import blurred, posed, random_palette, rasterised
 
 CLASSES = tuple(OBJECTS)
 
@@ -137,7 +138,7 @@ def prepare(
     expect("images", images, whole(images) and images >= least, f"a whole number of at least {least}, two a class")
     _expect_drawable(seed, bias, size)
     parameters = {"images": int(images), "size": int(size), "seed": int(seed), "bias": bias}
-    sources = (__file__, backgrounds.__file__, embedded.__file__, objects.__file__)
+    sources = (__file__, backgrounds.__file__, embedded.__file__, objects.__file__, shapes.__file__)
     tables = {
         "index.csv": [("image", "split", "label", "mask", "box", "background")],
         "classes.csv": [("folder", "index", "name"), *((label, k, label) for k, label in enumerate(CLASSES))],

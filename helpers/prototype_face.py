@@ -13,7 +13,7 @@ from skimage.measure import approximate_polygon, find_contours
 from data_scripts import face_hair, face_parts, face_wear
 from data_scripts.face_paint import REGIONS, Pose, painted
 from data_scripts.face_parts import Complexion, Traits
-from data_scripts.objects import Palette
+from data_scripts.shapes import Palette
 
 TWIN = {a + part: b + part for part in ("eye", "brow", "ear") for a, b in (("l_", "r_"), ("r_", "l_"))}
 

@@ -8,8 +8,9 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from data_scripts import scenes
 from data_scripts.backgrounds import BACKGROUNDS
-from data_scripts.objects import OBJECTS, posed, random_palette
+from data_scripts.objects import OBJECTS
 from data_scripts.scenes import CLASSES, OWN_BACKGROUND, box_of, prepare, scene
+from data_scripts.shapes import posed, random_palette
 
 
 @pytest.fixture(scope="module")
