@@ -16,7 +16,7 @@ from .compact import conv_block
 from .data import Photos, data_root, manifest, reader
 from .errors import CourseError
 from .models import normalised, placed
-from .training import keep, resumed
+from .training import finish, keep, resumed, step
 
 CELL = 2  # it thinks in cells of 2 x 2 pixels and answers for each pixel: a quarter of the time, the same thin lines
 SIZE = 128  # side of its input by default
@@ -115,20 +115,14 @@ def _fit(folder: Path, photos: Photos, device, *, size, epochs, seed, lr, batch)
             for rows in order[: steps * batch].view(-1, batch):
                 logits = net(normalised(read(rows), "half", device))
                 loss = region_loss(logits, targets[rows].to(device).long(), weights.to(device))
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                total += loss.item()
+                total += step(loss, optimiser, schedule)
                 bar.update()
             history.append({"epoch": epoch, "loss": total / steps})
             bar.set_postfix(loss=f"{total / steps:.2f}")
             keep(partial / "state.pt", net, optimiser, schedule, history)
     said = {"normalise": "half", "regions": json.dumps(list(photos.regions.values())), "size": str(size)}
     save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, partial / "weights.safetensors", said)
-    (partial / "history.json").write_text(json.dumps(history))
-    (partial / "state.pt").unlink()
-    partial.replace(folder)
+    finish(partial, folder, history)
 
 
 def _targets(photos: Photos, size: int) -> torch.Tensor:

@@ -29,6 +29,7 @@ from .errors import CourseError, nearest
 from .images import FITS, fitted, open_image, read_image, read_layers, read_mask
 
 REPO = Path(__file__).resolve().parents[1]
+OWN_COLUMNS = ("image", "split", "label", "mask", "layers", "box")  # of index.csv; all others are attributes
 
 
 def data_root() -> Path:
@@ -230,7 +231,7 @@ def own_outputs(photos: Photos) -> Photos:
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Attribute columns that hold only numbers as numbers: the text "0" would count as true."""
-    for name in set(table) - {"image", "split", "label", "mask", "layers", "box"}:
+    for name in set(table) - set(OWN_COLUMNS):
         found = pd.to_numeric(table[name], errors="coerce")
         if found.notna().all():
             table[name] = found

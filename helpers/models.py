@@ -46,7 +46,7 @@ class Classifier:
 def normalised(images: torch.Tensor, normalise: str, device="cpu") -> torch.Tensor:
     """uint8 `(N, 3, H, W)` -> float with the mean and standard deviation of that name in NORMALISE."""
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in NORMALISE[normalise])
-    x = images.to(device).contiguous(memory_format=torch.channels_last).float()
+    x = images.to(device, torch.float32, memory_format=torch.channels_last, copy=True)  # in place from here on
     return x.div_(255).sub_(mean).div_(std)
 
 

@@ -12,10 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .data import Photos
+from .data import OWN_COLUMNS, Photos
 from .errors import CourseError, nearest
-
-OWN = ("image", "split", "label", "mask", "layers", "box")  # columns that are no attributes
 
 
 def values(photos: Photos, attribute: str) -> np.ndarray:
@@ -24,7 +22,7 @@ def values(photos: Photos, attribute: str) -> np.ndarray:
     if not parts:
         raise CourseError(f"attribute `{attribute}`: expected `name`, `name=value` or `name>=number`")
     name, sign, wanted = parts.groups()
-    known = [c for c in photos.table if c not in OWN and not c.startswith("_")]
+    known = [c for c in photos.table if c not in OWN_COLUMNS and not c.startswith("_")]
     if name not in known:
         raise CourseError(
             f"attribute `{attribute}`: {photos.root} has no column `{name}`.{nearest(name, known)} "

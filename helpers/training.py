@@ -134,10 +134,7 @@ def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, o
                 _save(net, partial / f"epoch-{epoch:03d}.safetensors", recipe.normalise)
             keep(partial / "state.pt", net, optimiser, schedule, history)
     _save(net, partial / "weights.safetensors", recipe.normalise)
-    (partial / "history.json").write_text(json.dumps(history))
-    (partial / "state.pt").unlink()
-    shutil.rmtree(folder, ignore_errors=True)  # the same recipe without its snapshots
-    partial.replace(folder)
+    finish(partial, folder, history)
 
 
 def _beginning(recipe: Recipe, photos: Photos, n: int, start, device):
@@ -178,13 +175,18 @@ def _epoch(epoch, recipe, net, optimiser, schedule, read, labels, objective, bar
         images = augmented(normalised(read(rows), recipe.normalise, device), recipe.size, generator)
         targets = labels[rows].to(device)
         loss = objective.loss(net, images, targets) if objective else F.cross_entropy(net(images), targets)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        total += loss.item()
+        total += step(loss, optimiser, schedule)
         bar.update()
     return total / len(batches)
+
+
+def step(loss: torch.Tensor, optimiser, schedule) -> float:
+    """The optimiser and its schedule one step on; the loss as a number."""
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    schedule.step()
+    return loss.item()
 
 
 def keep(path: Path, net, optimiser, schedule, history) -> None:
@@ -201,6 +203,14 @@ def resumed(path: Path, net, optimiser, schedule) -> list[dict]:
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])
     return state["history"]
+
+
+def finish(partial: Path, folder: Path, history) -> None:
+    """The training is whole: its history beside the weights, and the folder under its name."""
+    (partial / "history.json").write_text(json.dumps(history))
+    (partial / "state.pt").unlink()
+    shutil.rmtree(folder, ignore_errors=True)  # the same recipe without its snapshots
+    partial.replace(folder)
 
 
 def _trainable(photos: Photos, batch: int) -> Photos:

@@ -42,6 +42,25 @@ def shared_home() -> Path:
 
 
 @pytest.fixture
+def interrupted_after(monkeypatch):
+    """`interrupted_after(2, module, "keep")`: Ctrl-C right after the second call. Gives the list that counts calls."""
+
+    def arrange(calls, module, name):
+        function, made = getattr(module, name), []
+
+        def counted(*arguments):
+            function(*arguments)
+            made.append(1)
+            if len(made) == calls:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(module, name, counted)
+        return made
+
+    return arrange
+
+
+@pytest.fixture
 def album(tmp_path, data_home) -> Path:
     """A folder with one sub-folder per class: three small pictures of `cat` and three of `dog`."""
     rng = np.random.default_rng(0)

@@ -243,18 +243,10 @@ def test_another_recipe_or_other_data_are_another_training(portraits):
     assert len(keys) == 3
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(portraits, monkeypatch, tmp_path):
+def test_an_interrupted_training_goes_on_to_the_same_weights(portraits, monkeypatch, tmp_path, interrupted_after):
     whole = weights(train(portraits, **TINY))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    keep, kept = compact_unet.keep, []
-
-    def interrupted(*arguments):
-        keep(*arguments)
-        kept.append(1)
-        if len(kept) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(compact_unet, "keep", interrupted)
+    kept = interrupted_after(2, compact_unet, "keep")
     with pytest.raises(KeyboardInterrupt):
         train(portraits, **TINY)
     assert weights(train(portraits, **TINY)) == whole

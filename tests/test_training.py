@@ -73,25 +73,16 @@ def test_another_way_to_train_is_another_training(noise, change):
     assert training._key(replace(TINY, **change), noise, None, None) != training._key(TINY, noise, None, None)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(small, monkeypatch, tmp_path):
+def test_an_interrupted_training_goes_on_to_the_same_weights(small, monkeypatch, tmp_path, interrupted_after):
     whole = weights(train(TINY, small))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    save, saved = training.keep, []
-
-    def interrupted(*arguments):
-        save(*arguments)
-        saved.append(1)
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "keep", interrupted)
+    saved = interrupted_after(2, training, "keep")
     with pytest.raises(KeyboardInterrupt):
         train(TINY, small)
-    monkeypatch.setattr(training, "keep", save)
     epochs, run = [], training._epoch
     monkeypatch.setattr(training, "_epoch", lambda epoch, *rest: epochs.append(epoch) or run(epoch, *rest))
     assert weights(train(TINY, small)) == whole
-    assert epochs == [3]
+    assert epochs == [len(saved)] == [3]
 
 
 def test_snapshots_are_the_network_after_each_epoch(small):
