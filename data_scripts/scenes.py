@@ -33,7 +33,7 @@ OWN_BACKGROUND = {
     "umbrella": "stripes",
 }
 
-STREAMS = ("pose", "detail", "kind", "look", "clutter")
+STREAMS = ("pose", "detail", "kind", "look", "clutter", "swap")
 
 
 class Scene(NamedTuple):
@@ -69,6 +69,12 @@ def scene(label: str, seed: int, background: str | None = None, bias: float = 0.
     image = paint + ground * (1 - alpha)[..., None]  # paint is zero off the object, so it is not weighted again
     mask = alpha >= 0.5
     return Scene((np.clip(image, 0, 1) * 255).round().astype(np.uint8), mask, box_of(mask), kind)
+
+
+def swapped_background(label: str, seed: int) -> str:
+    """The own background of one of the nine other classes, each as likely; drawn apart from all that `scene` draws."""
+    others = [kind for other, kind in OWN_BACKGROUND.items() if other != label]
+    return str(np.random.default_rng([seed, STREAMS.index("swap")]).choice(others))
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -124,6 +130,7 @@ def prepare(
     seed: int = 0,
     bias: float = 0.0,
     name: str = "scenes",
+    swapped: bool = False,
     workers: int | None = None,
 ) -> Path:
     """Write the data set `<root>/<name>` in the course's format and give its folder.
@@ -131,35 +138,48 @@ def prepare(
     Image i is `scene(CLASSES[i % 10], (seed << 32) + i, bias=bias, size=size)`, however many are asked for and however
     many `workers` (default: every core) draw them. Of five images of a class one is for validation. A folder that holds
     just this data set already is left as it is; one that holds these scenes with other parameters is replaced.
+    With `swapped`, a set for testing: its k-th image is the k-th for validation of the ordinary set of this seed, under
+    the same file name, the object on another class's own background (`swapped_background`); all are of split val.
     Workers are processes: call this from a script under `if __name__ == "__main__":`, or with `workers=1`.
-    Raises ValueError for a parameter out of range, FileExistsError when the folder holds something else.
+    Raises ValueError for a parameter out of range and for `swapped` with a `bias`, FileExistsError when the folder
+    holds something else.
     """
     least = 2 * len(CLASSES)
     expect("images", images, whole(images) and images >= least, f"a whole number of at least {least}, two a class")
     _expect_drawable(seed, bias, size)
+    expect("swapped", swapped, isinstance(swapped, bool), "True or False")
+    expect("bias", bias, not (swapped and bias), "to be 0 with `swapped`: no class stands on its own background there")
     parameters = {"images": int(images), "size": int(size), "seed": int(seed), "bias": bias}
+    parameters |= {"swapped": True} if swapped else {}
     sources = (__file__, backgrounds.__file__, embedded.__file__, objects.__file__, shapes.__file__)
     tables = {
         "index.csv": [("image", "split", "label", "mask", "box", "background")],
         "classes.csv": [("folder", "index", "name"), *((label, k, label) for k, label in enumerate(CLASSES))],
         "regions.csv": [("id", "region"), (0, "background"), (1, "object")],
     }
-    draw = partial(_draw, int(seed), bias, int(size))
+    draw = partial(_draw, int(seed), bias, int(size), swapped)
     return embedded.written(root, embedded.manifest("scenes", name, parameters, sources), draw, tables, workers)
 
 
-def _draw(seed, bias, size, folder, numbers) -> list[tuple]:
+def _draw(seed, bias, size, swapped, folder, numbers) -> list[tuple]:
     rows = []
-    for i in numbers:
-        label, file = CLASSES[i % len(CLASSES)], f"{i:06d}.png"
-        drawn = scene(label, (seed << 32) + i, bias=bias, size=size)
+    for i in map(_validation, numbers) if swapped else numbers:
+        label, file, number = CLASSES[i % len(CLASSES)], f"{i:06d}.png", (seed << 32) + i
+        background = swapped_background(label, number) if swapped else None
+        drawn = scene(label, number, background, bias, size)
         Image.fromarray(drawn.image).save(folder / "images" / file, compress_level=3)
         mask = Image.fromarray(drawn.mask.astype(np.uint8))
         mask.putpalette([0, 0, 0, 255, 190, 60])  # ids 0 and 1, and colours to see them by
         mask.save(folder / "masks" / file)
-        split = "val" if i // len(CLASSES) % 5 == 1 else "train"  # a whole round of classes at a time
+        split = "val" if i // len(CLASSES) % 5 == 1 else "train"  # a whole round of classes at a time: see _validation
         rows.append((f"images/{file}", split, label, f"masks/{file}", " ".join(map(str, drawn.box)), drawn.background))
     return rows
+
+
+def _validation(k: int) -> int:
+    """The number of the k-th image for validation: the second of each five rounds of classes."""
+    rounds, place = divmod(k, len(CLASSES))
+    return (5 * rounds + 1) * len(CLASSES) + place
 
 
 def _expect_drawable(seed, bias, size) -> None:

@@ -4,8 +4,10 @@ import hashlib
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,19 +15,33 @@ import torch.nn.functional as F
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
-from . import compact
+from . import augment, compact
 from .data import Photos, data_root, manifest, reader
 from .errors import CourseError
 from .models import Classifier, build, evaluate, fingerprint, normalised, placed
+
+OPTIMISERS = {
+    "amsgrad": partial(torch.optim.Adam, amsgrad=True),
+    "adam": torch.optim.Adam,
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+}
+SCHEDULES = {  # (optimiser, lr, steps)
+    "cycle": lambda optimiser, lr, steps: lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps),
+    "thirds": lambda optimiser, _, n: lr_scheduler.MultiStepLR(optimiser, [n // 3, 2 * n // 3], gamma=0.1),
+    "constant": lambda optimiser, *_: lr_scheduler.LambdaLR(optimiser, lambda step: 1.0),
+}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train. `size` is the side of the crops in pixels.
 
-    schedule   "cycle": up to `lr` and down again; "thirds": `lr`, a tenth of it after each third (FaceX, FLAC)
+    schedule   "cycle": up to `lr` and down again; "thirds": a tenth of it after each third (FaceX, FLAC); or "constant"
+    optimiser  "amsgrad" (Focus), "adam", or "sgd" with momentum 0.9
+    augment    "turned": the Focus paper's crops, turns and flips (1.4); "cropped": RIVAL10's crops and flips (RIA)
     free       which parameters learn, a regular expression that finds their names; the others, and the statistics of
                every BatchNorm, stay as they were. Empty: all learn
     normalise  the input statistics, a name of `helpers.models.NORMALISE`
@@ -38,20 +54,30 @@ class Recipe:
     lr: float = 2e-3
     batch: int = 32
     schedule: str = "cycle"
+    optimiser: str = "amsgrad"
+    augment: str = "turned"
     weight_decay: float = 0.0
     free: str = ""
     normalise: str = "half"
+
+    def __post_init__(self):
+        for name, known in [("schedule", SCHEDULES), ("optimiser", OPTIMISERS), ("augment", augment.WAYS)]:
+            if (value := getattr(self, name)) not in known:
+                raise CourseError(f"{name} is {value!r}; expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class Objective:
     """What to minimise in the place of cross-entropy: `loss(net, images, labels)`, a mean over the batch.
 
-    `key` says in words what decides it beside the recipe: its source, its parameters, other networks it asks.
+    It may give, beside the loss, a dict of its parts, which the history keeps. `key` says in words what decides it
+    beside the recipe: its source, its parameters, other networks it asks. `boxes` `(N, 4)`, one a training picture in
+    shares of its sides or NaN, give the loss a fourth argument: the batch's, in pixels of the augmented pictures.
     """
 
     loss: Callable
     key: str
+    boxes: torch.Tensor | None = None
 
 
 def train(
@@ -65,9 +91,8 @@ def train(
 ) -> Classifier:
     """A Classifier trained on split train of `photos`, with its accuracy on split val after every epoch.
 
-    By cross-entropy or the `objective`, with AMSGrad and the augmentation of the Focus paper (1.4): resize to
-    size / 0.875, rotation within 30 degrees, random crop, horizontal flip. `start` is a state dict to begin from (its
-    head is left out when the number of outputs differs). `snapshots` keeps the weights of every epoch.
+    By cross-entropy or the `objective`. `start` is a state dict to begin from (its head is left out when the number of
+    outputs differs). `snapshots` keeps the weights of every epoch.
     """
     folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start, objective)}"
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,51 +115,40 @@ def train(
     )
 
 
-def augmented(images: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Float pictures `(N, 3, s, s)`, each rotated within 30 degrees, cropped to `size` and flipped, in one sampling."""
-    n, part = len(images), size / images.shape[-1]
-    angle = (torch.rand(n, generator=generator) * 2 - 1) * torch.pi / 6
-    flip = (torch.rand(n, generator=generator) < 0.5).float() * 2 - 1
-    x, y = (torch.rand(2, n, generator=generator) * 2 - 1) * (1 - part)  # the crop stays inside the picture
-    cos, sin = angle.cos(), angle.sin()
-    row_x = torch.stack([cos * part * flip, -sin * part, cos * x - sin * y], 1)
-    row_y = torch.stack([sin * part * flip, cos * part, sin * x + cos * y], 1)
-    grid = F.affine_grid(torch.stack([row_x, row_y], 1), [n, 3, size, size], align_corners=False)
-    return F.grid_sample(images, grid.to(images.device), align_corners=False)
-
-
 def _key(recipe: Recipe, photos: Photos, start: dict | None, objective: Objective | None) -> str:
     """What decides the weights: recipe, pictures, first weights, objective, and the code that trains."""
-    code = b"".join(Path(file).read_bytes() for file in (__file__, compact.__file__))
+    code = b"".join(Path(file).read_bytes() for file in (__file__, augment.__file__, compact.__file__))
     rows = photos.table[["image", "split", "label"]].to_csv(index=False)
     parts = [asdict(recipe), manifest(photos.root), rows, fingerprint(start or {}), hashlib.sha256(code).hexdigest()]
     parts += [objective.key] if objective else []
+    parts += [fingerprint({"boxes": objective.boxes})] if objective and objective.boxes is not None else []
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, objective, device) -> None:
     """Train in `folder`.partial, where every finished epoch is kept, and rename it when whole."""
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(folder.name + ".partial")
+    draft.mkdir(parents=True, exist_ok=True)
     train_photos, val_photos = _trainable(photos, recipe.batch), photos.split("val")
     net, optimiser, schedule = _beginning(recipe, photos, len(train_photos), start, device)
-    history = resumed(partial / "state.pt", net, optimiser, schedule)
-    read = reader(train_photos, int(recipe.size / 0.875), "squash")
-    read_val = reader(val_photos, recipe.size, "squash_crop")
+    history = resumed(draft / "state.pt", net, optimiser, schedule)
+    way = augment.WAYS[recipe.augment]
+    read = reader(train_photos, int(recipe.size / way.part), "squash")
+    read_val = reader(val_photos, recipe.size, way.fit)
     steps = len(train_photos) // recipe.batch
     with tqdm(total=recipe.epochs * steps, desc=f"training {recipe.name}", leave=False) as bar:
         bar.update(len(history) * steps)
         for epoch in range(len(history) + 1, recipe.epochs + 1):
-            loss = _epoch(epoch, recipe, net, optimiser, schedule, read, train_photos.labels, objective, bar)
+            losses = _epoch(epoch, recipe, net, optimiser, schedule, read, train_photos.labels, objective, bar)
             now = Classifier(recipe.name, net.eval(), torch.arange(len(photos.classes)), recipe.normalise)
             accuracy, val_loss = evaluate(now, val_photos, read_val)
-            history.append({"epoch": epoch, "loss": loss, "val_loss": val_loss, "accuracy": accuracy})
-            bar.set_postfix(loss=f"{loss:.2f}", accuracy=f"{accuracy:.1%}")
+            history.append({"epoch": epoch, **losses, "val_loss": val_loss, "accuracy": accuracy})
+            bar.set_postfix({name: f"{loss:.2f}" for name, loss in losses.items()}, accuracy=f"{accuracy:.1%}")
             if snapshots:
-                _save(net, partial / f"epoch-{epoch:03d}.safetensors", recipe.normalise)
-            keep(partial / "state.pt", net, optimiser, schedule, history)
-    _save(net, partial / "weights.safetensors", recipe.normalise)
-    finish(partial, folder, history)
+                _save(net, draft / f"epoch-{epoch:03d}.safetensors", recipe.normalise)
+            keep(draft / "state.pt", net, optimiser, schedule, history)
+    _save(net, draft / "weights.safetensors", recipe.normalise)
+    finish(draft, folder, history)
 
 
 def _beginning(recipe: Recipe, photos: Photos, n: int, start, device):
@@ -147,24 +161,18 @@ def _beginning(recipe: Recipe, photos: Photos, n: int, start, device):
     learns = [p.requires_grad_(bool(re.search(recipe.free, name))) for name, p in net.named_parameters()]
     if not any(p.requires_grad for p in learns):
         raise CourseError(f"free is {recipe.free!r}; no parameter of {recipe.name} has such a name")
-    optimiser = torch.optim.Adam(
-        [p for p in learns if p.requires_grad], lr=recipe.lr, weight_decay=recipe.weight_decay, amsgrad=True
-    )
+    free = [p for p in learns if p.requires_grad]
+    optimiser = OPTIMISERS[recipe.optimiser](free, lr=recipe.lr, weight_decay=recipe.weight_decay)
     steps = recipe.epochs * (n // recipe.batch)
-    if recipe.schedule not in ("cycle", "thirds"):
-        raise CourseError(f"schedule is {recipe.schedule!r}; expected cycle or thirds")
-    if recipe.schedule == "thirds":
-        third = [steps // 3, 2 * steps // 3]
-        return net, optimiser, torch.optim.lr_scheduler.MultiStepLR(optimiser, third, gamma=0.1)
-    return net, optimiser, torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=steps)
+    return net, optimiser, SCHEDULES[recipe.schedule](optimiser, recipe.lr, steps)
 
 
-def _epoch(epoch, recipe, net, optimiser, schedule, read, labels, objective, bar) -> float:
-    """One pass over the training pictures; its mean loss (nats)."""
+def _epoch(epoch, recipe, net, optimiser, schedule, read, labels, objective, bar) -> dict[str, float]:
+    """One pass over the training pictures; its mean loss, and the means of the loss's parts where it has any."""
     torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout's draws: a resumed training equals an unbroken one
     generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
     device = next(net.parameters()).device
-    order, total = torch.randperm(len(labels), generator=generator), 0.0
+    order, totals = torch.randperm(len(labels), generator=generator), Counter()
     batches = order[: len(order) // recipe.batch * recipe.batch].view(-1, recipe.batch)
     net.train()
     if recipe.free:
@@ -172,12 +180,23 @@ def _epoch(epoch, recipe, net, optimiser, schedule, read, labels, objective, bar
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()  # batch statistics would change what the frozen layers give
     for rows in batches:
-        images = augmented(normalised(read(rows), recipe.normalise, device), recipe.size, generator)
-        targets = labels[rows].to(device)
-        loss = objective.loss(net, images, targets) if objective else F.cross_entropy(net(images), targets)
-        total += step(loss, optimiser, schedule)
+        theta = augment.WAYS[recipe.augment].draw(len(rows), generator)
+        images = augment.sampled(normalised(read(rows), recipe.normalise, device), theta, recipe.size)
+        loss, parts = _loss(net, images, labels[rows].to(device), objective, rows, theta)
+        totals.update({"loss": step(loss, optimiser, schedule)} | {name: float(part) for name, part in parts.items()})
         bar.update()
-    return total / len(batches)
+    return {name: total / len(batches) for name, total in totals.items()}
+
+
+def _loss(net, images, labels, objective, rows, theta):
+    """The loss and a dict of its parts."""
+    if objective is None:
+        return F.cross_entropy(net(images), labels), {}
+    boxes = []
+    if objective.boxes is not None:
+        boxes = [augment.moved(objective.boxes[rows], theta, images.shape[-1]).to(images.device)]
+    found = objective.loss(net, images, labels, *boxes)
+    return found if isinstance(found, tuple) else (found, {})
 
 
 def step(loss: torch.Tensor, optimiser, schedule) -> float:
@@ -205,12 +224,12 @@ def resumed(path: Path, net, optimiser, schedule) -> list[dict]:
     return state["history"]
 
 
-def finish(partial: Path, folder: Path, history) -> None:
+def finish(draft: Path, folder: Path, history) -> None:
     """The training is whole: its history beside the weights, and the folder under its name."""
-    (partial / "history.json").write_text(json.dumps(history))
-    (partial / "state.pt").unlink()
+    (draft / "history.json").write_text(json.dumps(history))
+    (draft / "state.pt").unlink()
     shutil.rmtree(folder, ignore_errors=True)  # the same recipe without its snapshots
-    partial.replace(folder)
+    draft.replace(folder)
 
 
 def _trainable(photos: Photos, batch: int) -> Photos:

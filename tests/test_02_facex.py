@@ -539,17 +539,6 @@ def test_targets_go_by_the_papers_names(nb, target, name):
     assert nb.paper_name(target) == name
 
 
-def test_the_interval_of_means_agrees_with_scipy(nb):
-    x = np.array([1.0, 3, 2, 7, np.nan])
-    interval = stats.ttest_1samp(x[:-1], 0).confidence_interval(0.95)
-    assert nb.t_interval(x) == pytest.approx((x[:-1].mean(), *interval))
-
-
-@pytest.mark.parametrize(("x", "mean"), [([4.0, 5.0], 4.5), ([4.0], 4.0)])
-def test_of_two_networks_no_interval_is_told(nb, x, mean):
-    assert nb.t_interval(x) == (mean, -np.inf, np.inf)
-
-
 # which faces
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +8,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from data_scripts.backgrounds import BACKGROUNDS
 from data_scripts.objects import OBJECTS
-from data_scripts.scenes import CLASSES, OWN_BACKGROUND, box_of, prepare, scene
+from data_scripts.scenes import CLASSES, OWN_BACKGROUND, box_of, prepare, scene, swapped_background
 from data_scripts.shapes import posed, random_palette
 
 
@@ -14,6 +16,12 @@ from data_scripts.shapes import posed, random_palette
 def drawn():
     """500 unbiased scenes, 50 a class; 64 pixels are enough for colours and areas."""
     return [scene(CLASSES[i % 10], i, size=64) for i in range(500)]
+
+
+@pytest.fixture(scope="module")
+def swapped(tmp_path_factory):
+    """40 pictures: those for validation among the first 200 of the ordinary set, on other backgrounds."""
+    return prepare(tmp_path_factory.mktemp("swapped"), images=40, size=64, swapped=True)
 
 
 @pytest.fixture(scope="module")
@@ -200,9 +208,63 @@ def test_image_i_is_scene_i(small):
     assert np.array_equal(np.asarray(Image.open(small / row["mask"])), picture.mask)
 
 
+# --- the set with swapped backgrounds ---------------------------------------------------------------------------------
+
+
+def test_a_swapped_set_holds_the_validation_pictures_in_their_order(swapped, tmp_path):
+    ordinary = read(prepare(tmp_path, images=200, size=64))
+    columns = ["image", "split", "label", "mask", "box"]
+    assert read(swapped)[columns].equals(ordinary[ordinary.split == "val"].reset_index(drop=True)[columns])
+
+
+def test_a_swap_in_the_set_leaves_the_object_and_the_clutter_as_they_were(swapped):
+    for row in read(swapped).itertuples():
+        i = int(row.image[-10:-4])
+        image, mask = np.asarray(Image.open(swapped / row.image)), np.asarray(Image.open(swapped / row.mask)) == 1
+        before = scene(row.label, i, size=64)
+        assert np.array_equal(mask, before.mask)
+        inside = binary_erosion(mask, np.ones((3, 3)))
+        assert (image != before.image).any(2)[inside].mean() < 0.02  # a notch thinner than a pixel shows the ground
+        assert np.array_equal(image, scene(row.label, i, background=row.background, size=64).image)
+
+
+def test_a_swapped_object_never_stands_on_the_background_of_its_own_class(swapped):
+    index = read(swapped)
+    assert (index.background != index.label.map(OWN_BACKGROUND)).all()
+    assert set(index.background) == set(BACKGROUNDS)
+    assert set(index.split) == {"val"}
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_all_nine_other_backgrounds_are_alike_in_a_swap(label):
+    n = 900
+    kinds, counts = np.unique([swapped_background(label, seed) for seed in range(n)], return_counts=True)
+    assert set(kinds) == set(BACKGROUNDS) - {OWN_BACKGROUND[label]}
+    # five standard deviations of a binomial share, of which ninety are looked at; the seeds are fixed
+    assert abs(counts / n - 1 / 9).max() < 5 * np.sqrt(8 / 81 / n)
+
+
+def test_a_swap_does_not_follow_the_background_of_the_ordinary_set():
+    same = [swapped_background("fish", seed) == scene("fish", seed, size=32).background for seed in range(300)]
+    assert abs(np.mean(same) - 0.1) < 4 * np.sqrt(0.09 / 300)  # nine of ten kinds can meet, each in 1 of 90
+
+
+def test_swapped_is_noted_in_the_manifest_of_a_swapped_set_alone(swapped, small):
+    noted = [json.loads((folder / "dataset.json").read_text())["parameters"] for folder in (swapped, small)]
+    assert noted[0] == {"images": 40, "size": 64, "seed": 0, "bias": 0.0, "swapped": True}
+    assert "swapped" not in noted[1]
+
+
+def test_a_swap_with_a_bias_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`bias` is 0.9; .* 0 with `swapped`"):
+        prepare(tmp_path, images=20, size=32, bias=0.9, swapped=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
+        ("swapped", 2, "True or False"),
         ("size", 31, "at least 32"),
         ("bias", 1.1, "from 0 to 1"),
         ("bias", -0.1, "from 0 to 1"),

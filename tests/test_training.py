@@ -240,23 +240,6 @@ def test_a_training_with_an_objective_is_not_repeated(noise, monkeypatch):
     assert weights(train(ONCE, noise, objective=seven)) == weights(first)
 
 
-def test_augmented_pictures_stay_inside_the_range_and_differ():
-    images = torch.rand(4, 3, 64, 64)
-    out = training.augmented(images, 56, torch.Generator().manual_seed(0))
-    assert out.shape == (4, 3, 56, 56)
-    assert out.min() >= 0
-    assert out.max() <= 1
-    assert not torch.allclose(out, training.augmented(images, 56, torch.Generator().manual_seed(1)))
-
-
-def test_augmentation_flips_half_of_the_pictures():
-    images = torch.zeros(400, 1, 32, 32)
-    images[..., :16] = 1  # the left half; rotation within 30 degrees keeps it mostly left
-    out = training.augmented(images.expand(-1, 3, -1, -1), 28, torch.Generator().manual_seed(0))
-    left = (out[..., :14].mean((1, 2, 3)) > out[..., 14:].mean((1, 2, 3))).float().mean()
-    assert 0.4 < left < 0.6  # four standard deviations of a fair coin thrown 400 times
-
-
 def test_too_few_pictures_are_told(album):
     with pytest.raises(CourseError, match="training needs at least 32"):
         train(Recipe("compact_vgg"), data.divided(data.load(album)))

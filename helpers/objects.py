@@ -1,0 +1,60 @@
+"""Where the object of a picture is, from its mask or its box; and the same object on the background of another."""
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from .data import Photos
+from .images import check_image
+
+
+def object_masks(photos: Photos, size: int) -> torch.Tensor | None:
+    """`(N, size, size)` bool: the pixels of every region but `background` (without names: of every id but 0).
+
+    None where the data set has no masks. Pictures are taken as squashed to `size`, and so are the masks.
+    """
+    if "mask" not in photos.table:
+        return None
+    ground = [i for i, name in photos.regions.items() if name == "background"] or [0]
+    masks = torch.empty(len(photos), size, size, dtype=torch.bool)
+    for rows in torch.arange(len(photos)).split(256):
+        for row, mask in zip(rows, photos.masks(rows), strict=True):
+            shrunk = Image.fromarray((~np.isin(mask, ground)).astype(np.uint8)).resize((size, size), Image.NEAREST)
+            masks[row] = torch.from_numpy(np.array(shrunk, dtype=bool))
+    return masks
+
+
+def given_boxes(photos: Photos) -> torch.Tensor | None:
+    """`(N, 4)` the column `box` in shares of each picture's sides, NaN where it is empty. None without the column."""
+    if "box" not in photos.table:
+        return None
+    boxes = torch.full((len(photos), 4), torch.nan)
+    for row, (file, box) in enumerate(zip(photos.table["image"], photos.table["box"], strict=True)):
+        if box:
+            (width, height), _ = check_image(photos.root / file)
+            boxes[row] = torch.tensor([float(v) for v in box.split()]) / torch.tensor([width, height] * 2)
+    return boxes
+
+
+def on_other_backgrounds(images: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor, seed: int) -> torch.Tensor:
+    """uint8 `(N, 3, H, W)`: each object cut out by its mask and set into the picture of another class.
+
+    What the other picture showed there is painted over with the nearest of its background's pixels. Pictures whose
+    object or background is empty stay as they are.
+    """
+    rng, labels, out = np.random.default_rng(seed), labels.numpy(), images.clone()
+    usable = (masks.flatten(1).any(1) & ~masks.flatten(1).all(1)).numpy()
+    for row in np.flatnonzero(usable):
+        others = np.flatnonzero(usable & (labels != labels[row]))
+        if len(others):
+            ground = _without_object(images[(other := int(rng.choice(others)))], masks[other])
+            out[row] = torch.where(masks[row], images[row], ground)
+    return out
+
+
+def _without_object(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    grown = ndimage.binary_dilation(mask.numpy(), iterations=2)  # the seam has some of the object's colour
+    grown = mask.numpy() if grown.all() else grown
+    y, x = ndimage.distance_transform_edt(grown, return_distances=False, return_indices=True)
+    return image[:, torch.from_numpy(y), torch.from_numpy(x)]
