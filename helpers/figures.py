@@ -1,5 +1,8 @@
 """Pictures that several notebooks draw: images in a grid, heatmaps over them, one look for all."""
 
+from collections.abc import Callable, Iterable
+
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -46,3 +49,22 @@ def overlay(axis, image: torch.Tensor, values: torch.Tensor, title: str = "") ->
     axis.imshow(shown(image).mean(-1) * 0.6 + 90, cmap="gray", vmin=0, vmax=255)
     axis.imshow(strength, cmap="RdBu_r", vmin=-1, vmax=1, alpha=np.abs(strength) ** 0.7 * 0.85)
     axis.set_title(title, fontsize="small")
+
+
+def slider(run, draw: Callable, values: Iterable, name: str, *, label: str, alt: str, caption: str = "") -> None:
+    """`draw(axis, value)` for each of a few values: under a slider in JupyterLab, side by side in a report."""
+    values = list(values)
+    if run.folder is None:
+        choice = ipywidgets.SelectionSlider(options=values, value=values[len(values) // 2], description=label)
+        ipywidgets.interact(lambda value: _alone(draw, value), value=choice)
+        return
+    figure, axes = grid(1, len(values), side=2.6)
+    for axis, value in zip(axes.flat, values, strict=True):
+        draw(axis, value)
+    run.figure(figure, name, alt=alt, caption=caption)
+
+
+def _alone(draw: Callable, value) -> None:
+    figure, axes = grid(1, 1, side=4.0)
+    draw(axes[0, 0], value)
+    plt.show()

@@ -12,13 +12,14 @@ from .images import check_image
 def object_masks(photos: Photos, size: int) -> torch.Tensor | None:
     """`(N, size, size)` bool: the pixels of every region but `background` (without names: of every id but 0).
 
-    None where the data set has no masks. Pictures are taken as squashed to `size`, and so are the masks.
+    None where the data set has no masks, nothing where a picture has none. Pictures are taken as squashed to `size`,
+    and so are the masks.
     """
     if "mask" not in photos.table:
         return None
     ground = [i for i, name in photos.regions.items() if name == "background"] or [0]
-    masks = torch.empty(len(photos), size, size, dtype=torch.bool)
-    for rows in torch.arange(len(photos)).split(256):
+    masks = torch.zeros(len(photos), size, size, dtype=torch.bool)
+    for rows in torch.from_numpy(np.flatnonzero(photos.table["mask"] != "")).split(256):
         for row, mask in zip(rows, photos.masks(rows), strict=True):
             shrunk = Image.fromarray((~np.isin(mask, ground)).astype(np.uint8)).resize((size, size), Image.NEAREST)
             masks[row] = torch.from_numpy(np.array(shrunk, dtype=bool))

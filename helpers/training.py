@@ -70,7 +70,7 @@ class Recipe:
 class Objective:
     """What to minimise in the place of cross-entropy: `loss(net, images, labels)`, a mean over the batch.
 
-    It may give, beside the loss, a dict of its parts, which the history keeps. `key` says in words what decides it
+    It may give, beside the loss, a dict of its parts for the history. `key` says in words what decides it
     beside the recipe: its source, its parameters, other networks it asks. `boxes` `(N, 4)`, one a training picture in
     shares of its sides or NaN, give the loss a fourth argument: the batch's, in pixels of the augmented pictures.
     """
@@ -128,10 +128,12 @@ def _key(recipe: Recipe, photos: Photos, start: dict | None, objective: Objectiv
 def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, objective, device) -> None:
     """Train in `folder`.partial, where every finished epoch is kept, and rename it when whole."""
     draft = folder.with_name(folder.name + ".partial")
-    draft.mkdir(parents=True, exist_ok=True)
     train_photos, val_photos = _trainable(photos, recipe.batch), photos.split("val")
     net, optimiser, schedule = _beginning(recipe, photos, len(train_photos), start, device)
     history = resumed(draft / "state.pt", net, optimiser, schedule)
+    if objective and objective.boxes is not None and len(objective.boxes) != len(train_photos):
+        raise CourseError(f"{len(objective.boxes)} boxes for {len(train_photos)} training pictures; expected one each")
+    draft.mkdir(parents=True, exist_ok=True)
     way = augment.WAYS[recipe.augment]
     read = reader(train_photos, int(recipe.size / way.part), "squash")
     read_val = reader(val_photos, recipe.size, way.fit)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from helpers import data, models, training
+from helpers import augment, data, models, training
 from helpers.errors import CourseError
 from helpers.training import Objective, Recipe, train
 
@@ -67,7 +67,15 @@ def test_another_seed_or_other_data_are_another_training(small):
 
 
 @pytest.mark.parametrize(
-    "change", [{"schedule": "thirds"}, {"weight_decay": 0.1}, {"free": "classifier"}, {"normalise": "imagenet"}]
+    "change",
+    [
+        {"schedule": "thirds"},
+        {"weight_decay": 0.1},
+        {"free": "classifier"},
+        {"normalise": "imagenet"},
+        {"optimiser": "sgd"},
+        {"augment": "cropped"},
+    ],
 )
 def test_another_way_to_train_is_another_training(noise, change):
     assert training._key(replace(TINY, **change), noise, None, None) != training._key(TINY, noise, None, None)
@@ -128,7 +136,7 @@ def test_free_that_finds_no_parameter_is_refused(noise):
         train(replace(ONCE, free="fc"), noise)
 
 
-@pytest.mark.parametrize("schedule", ["thirds", "cycle"])
+@pytest.mark.parametrize("schedule", ["thirds", "cycle", "constant"])
 def test_the_learning_rate_of_every_batch_is_the_schedules(noise, monkeypatch, schedule):
     """Six batches: two at each third."""
     begin, optimisers, rates = training._beginning, [], []
@@ -146,12 +154,14 @@ def test_the_learning_rate_of_every_batch_is_the_schedules(noise, monkeypatch, s
     train(replace(TINY, schedule=schedule, lr=0.01), noise, objective=Objective(loss, "watched"))
     if schedule == "thirds":
         assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-4])
+    elif schedule == "constant":
+        assert rates == [1e-2] * 6
     else:
         assert rates[0] < max(rates) > rates[-1]
         assert max(rates) <= 0.01
 
 
-@pytest.mark.parametrize("schedule", ["thirds", "cycle"])
+@pytest.mark.parametrize("schedule", ["thirds", "cycle", "constant"])
 def test_a_schedule_goes_on_where_it_was_interrupted(noise, monkeypatch, tmp_path, schedule):
     recipe = replace(TINY, schedule=schedule)
     whole = weights(train(recipe, noise))
@@ -238,6 +248,149 @@ def test_a_training_with_an_objective_is_not_repeated(noise, monkeypatch):
     first = train(ONCE, noise, objective=seven)
     monkeypatch.setattr(training, "_fit", lambda *_: pytest.fail("trained again"))
     assert weights(train(ONCE, noise, objective=seven)) == weights(first)
+
+
+def test_the_parts_of_a_loss_are_in_the_history_as_means_over_the_batches(noise):
+    batches = []
+
+    def parted(net, images, labels):
+        batches.append(1)
+        loss = F.cross_entropy(net(images), labels)
+        return 2 * loss, {"half": loss.detach(), "count": len(batches)}
+
+    history = train(TINY, noise, objective=Objective(parted, "parted")).history
+    assert [h["count"] for h in history] == [1.5, 3.5, 5.5]  # two batches an epoch
+    assert [h["half"] for h in history] == pytest.approx([h["loss"] / 2 for h in history])
+    assert {"epoch", "loss", "half", "count", "val_loss", "accuracy"} == set(history[0])
+
+
+def test_a_part_changes_nothing_but_the_history(noise):
+    alone = Objective(lambda net, images, labels: F.cross_entropy(net(images), labels), "alone")
+    parted = Objective(lambda *given: (alone.loss(*given), {"seven": 7.0}), "parted")
+    assert weights(train(ONCE, noise, objective=parted)) == weights(train(ONCE, noise, objective=alone))
+
+
+@pytest.mark.parametrize(
+    ("optimiser", "theirs"),
+    [
+        ("sgd", lambda p: torch.optim.SGD([p], lr=0.01, momentum=0.9)),
+        ("adam", lambda p: torch.optim.Adam([p], lr=0.01)),
+        ("amsgrad", lambda p: torch.optim.Adam([p], lr=0.01, amsgrad=True)),
+    ],
+)
+def test_every_optimiser_makes_the_steps_it_is_named_for(noise, optimiser, theirs):
+    """The gradient of every weight is 3, then 0: Adam forgets, a thousandth a step, the 3 that AMSGrad remembers."""
+    gradients, asked = [3.0] + [0.0] * 5, []
+    expected = torch.zeros((), requires_grad=True)
+    steps = theirs(expected)
+    for gradient in gradients:
+        expected.grad = torch.tensor(gradient)
+        steps.step()
+
+    def loss(net, images, labels):
+        asked.append(1)
+        return gradients[len(asked) - 1] * sum(p.sum() for p in net.parameters())
+
+    start, recipe = beginning(), replace(TINY, optimiser=optimiser, schedule="constant", lr=0.01)
+    net = train(recipe, noise, start=start, objective=Objective(loss, "steps")).net
+    for name, p in net.named_parameters():
+        assert torch.allclose(p - start[name], expected, rtol=0, atol=1e-6)  # a weight near 1 is rounded by 6e-8 a step
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("optimiser", "amsgrad, adam, sgd"),
+        ("schedule", "cycle, thirds, constant"),
+        ("augment", "turned, cropped"),
+    ],
+)
+def test_a_recipe_with_an_unknown_word_is_refused_before_any_training(name, known):
+    with pytest.raises(CourseError, match=f"{name} is 'best'; expected one of {known}"):
+        Recipe("compact_vgg", **{name: "best"})
+
+
+# boxes
+
+
+@pytest.fixture
+def squares(tmp_path, data_home):
+    """Two classes of dark noise with a bright square near the middle; and the training pictures' squares, in shares."""
+    rng, boxes = np.random.default_rng(0), {}
+    for label in ("a", "b"):
+        (tmp_path / "squares" / label).mkdir(parents=True)
+        for i in range(10):
+            pixels = rng.integers(0, 80, (48, 48, 3), dtype=np.uint8)
+            (x, y), (w, h) = rng.integers(14, 20, 2), rng.integers(10, 16, 2)
+            pixels[y : y + h, x : x + w] = 255
+            Image.fromarray(pixels).save(tmp_path / "squares" / label / f"{i}.png")
+            boxes[f"{label}/{i}.png"] = torch.tensor([x, y, x + w, y + h]) / 48
+    photos = data.divided(data.load(tmp_path / "squares"))
+    return photos, torch.stack([boxes[file] for file in photos.split("train").table["image"]])
+
+
+def seen_by_a_loss(recipe, photos, boxes):
+    """Bright pixels (N, H, W), labels (N,) and boxes (N, 4) that a loss was given in one training."""
+    batches = []
+
+    def watching(net, images, labels, B):
+        batches.append((images.amin(1) > 0.2, labels, B))
+        return F.cross_entropy(net(images), labels)
+
+    train(recipe, photos, objective=Objective(watching, "watching", boxes))
+    return (torch.cat(part) for part in zip(*batches, strict=True))
+
+
+@pytest.mark.parametrize("way", augment.WAYS)
+def test_the_boxes_that_a_loss_is_given_lie_around_the_objects_of_the_pictures_it_is_given(squares, way):
+    bright, _, B = seen_by_a_loss(replace(TINY, batch=8, augment=way), *squares)
+    assert len(B) == 3 * 16
+    assert B.isfinite().all()
+    for picture, (x0, y0, x1, y1) in zip(bright, B.tolist(), strict=True):
+        y, x = picture.nonzero().T.tolist()
+        found = [min(x), min(y), max(x) + 1, max(y) + 1]
+        # blurred by half a pixel or so; around a turned square the box is exact, too, but a corner is a point
+        assert found == pytest.approx([x0, y0, x1, y1], abs=1.2 if way == "cropped" else 2.5)
+
+
+def test_pictures_without_a_box_have_none_in_any_batch(squares):
+    photos, boxes = squares
+    boxes[photos.split("train").labels == 1] = torch.nan
+    _, labels, B = seen_by_a_loss(replace(TINY, batch=8, augment="cropped"), photos, boxes)
+    assert torch.equal(B.isnan().all(1), labels == 1)
+    assert torch.equal(B.isnan().any(1), labels == 1)
+
+
+def test_boxes_change_nothing_but_what_the_loss_is_given(squares):
+    photos, boxes = squares
+    recipe = replace(ONCE, batch=8)
+    plain = Objective(lambda net, images, labels: F.cross_entropy(net(images), labels), "plain")
+    boxed = Objective(lambda net, images, labels, B: F.cross_entropy(net(images), labels), "boxed", boxes)
+    assert weights(train(recipe, photos, objective=boxed)) == weights(train(recipe, photos, objective=plain))
+
+
+def test_other_boxes_are_another_training(squares):
+    photos, boxes = squares
+    objectives = [Objective(F.cross_entropy, "same words", B) for B in (None, boxes, boxes.flip(0), boxes.clone())]
+    keys = [training._key(TINY, photos, None, objective) for objective in objectives]
+    assert len(set(keys)) == 3
+    assert keys[1] == keys[3]
+
+
+@pytest.mark.parametrize("rows", [0, 15, 20])
+def test_boxes_that_are_not_one_for_each_training_picture_are_refused(squares, rows):
+    """Twenty are as many as there are pictures, but four of those are for checking."""
+    objective = Objective(lambda *given: pytest.fail("trained"), "never", torch.rand(rows, 4))
+    with pytest.raises(CourseError, match=rf"{rows} boxes for 16 training pictures"):
+        train(replace(TINY, batch=8), squares[0], objective=objective)
+
+
+def test_cropped_pictures_are_checked_whole(noise):
+    classifier = train(replace(ONCE, augment="cropped"), noise)
+    val = noise.split("val")
+    accuracy, loss = models.evaluate(classifier, val, data.reader(val, ONCE.size, "squash"))
+    last = classifier.history[-1]
+    assert (last["accuracy"], last["val_loss"]) == (pytest.approx(accuracy), pytest.approx(loss, rel=1e-4))
 
 
 def test_too_few_pictures_are_told(album):

@@ -1,0 +1,119 @@
+"""What RIA adds to a training: an epoch of cross-entropy + RIA against an epoch of cross-entropy alone.
+
+The loss is `objective` of notebook 03: its heatmap comes from the forward pass that cross-entropy needs anyway. Beside
+it the straightforward way, a heatmap from a forward of its own. (The Grad-CAMs of captum and pytorch-grad-cam leave the
+graph: nothing can be trained through them.) Same weights, pictures, crops and batches for all: noise held in memory, on
+the processor, in one run, in turns, there and back; the fastest turn of each counts. On a busy machine the numbers say
+little. Aim: at most 2.2 times cross-entropy alone. Then LOST, by the batch as in the notebook, against one picture
+after the other as its authors have it.
+"""
+
+import argparse
+import copy
+import os
+import time
+from functools import partial
+
+import torch
+from importnb import Notebook
+from scipy import ndimage
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from helpers import augment, models, training
+from helpers.data import REPO
+from helpers.layers import last_conv
+
+BATCH, SIDES = 32, {"compact_resnet": 112, "compact_vgg": 112, "resnet18": 224}
+ria = Notebook.load_file(str(REPO / "notebooks/03_ria.ipynb"), main=False, include_non_defs=False)
+
+
+def two_forwards(layer, how, net, x, labels, B_od):
+    """The loss of `ria.objective`, its heatmap from a forward of its own."""
+    L_ce = F.cross_entropy(net(x), labels)
+    s, A = ria.look(net, net.get_submodule(layer), x)
+    L_ria = ria.ria(ria.gradcam(s, A, s.argmax(1)), B_od, how, x.shape[2:])
+    return how.alpha * L_ce + how.beta * L_ria.mean(), {"left_out": 1 - len(L_ria) / len(x)}
+
+
+def epoch(net, images, labels, boxes, loss):
+    """A pass over the pictures, step by step as `helpers.training` does it. No loss: cross-entropy alone."""
+    net, size = copy.deepcopy(net), images.shape[-1]
+    optimiser = training.OPTIMISERS["adam"](net.parameters(), lr=1e-4)
+    schedule, draws = training.SCHEDULES["constant"](optimiser), torch.manual_seed(0)  # of crops and dropout
+    for rows in torch.arange(len(images)).split(BATCH):
+        theta = augment.WAYS["cropped"].draw(len(rows), draws)
+        x = augment.sampled(models.normalised(images[rows], "half"), theta, size)
+        if loss:
+            L, parts = loss(net, x, labels[rows], augment.moved(boxes[rows], theta, size))
+            if parts["left_out"] > 0.2:
+                raise RuntimeError(f"{parts['left_out']:.0%} have no map or no box, which would flatter the speed")
+        else:
+            L = F.cross_entropy(net(x), labels[rows])
+        training.step(L, optimiser, schedule)
+
+
+def fastest(ways, rounds, n):
+    seconds = dict.fromkeys(ways, float("inf"))
+    for name in tqdm([*ways, *reversed(ways)] * rounds, leave=False):
+        start = time.perf_counter()
+        ways[name]()
+        seconds[name] = min(seconds[name], time.perf_counter() - start)
+    for name, s in seconds.items():
+        print(f"  {name:24} {1000 * s / n:7.2f} ms a picture  {s / seconds[next(iter(ways))]:5.2f} x")
+    return seconds
+
+
+def costs(name, size, n, rounds):
+    torch.manual_seed(0)
+    net = models.placed(models.build(name, 10), "cpu").train()
+    layer, _ = last_conv(net, size=size)
+    images, labels = torch.randint(256, (n, 3, size, size), dtype=torch.uint8), torch.randint(10, (n,))
+    boxes = torch.cat([0.4 * torch.rand(n, 2), 0.6 + 0.4 * torch.rand(n, 2)], 1)
+    losses = {"cross-entropy alone": None}
+    for how in (*map(ria.Ria, ("soft_mask", "soft_box", "straight_through")), ria.Ria(restrict=True)):
+        losses[f"RIA, {how.surrogate}{', restrict' * how.restrict}"] = ria.objective(layer, None, how).loss
+    losses["two forwards, soft_mask"] = partial(two_forwards, layer, ria.Ria())
+    ways = {way: partial(epoch, net, images, labels, boxes, loss) for way, loss in losses.items()}
+    print(f"\n{name}, {size} px, heatmap from {layer}, {n} pictures an epoch")
+    seconds = fastest(ways, rounds, n)
+    dearest = max(s for way, s in seconds.items() if way.startswith("RIA"))
+    print(f"  dearest RIA / cross-entropy:   {dearest / seconds['cross-entropy alone']:5.2f} (aim: at most 2.2)")
+    print(f"  two forwards / RIA, soft_mask: {seconds['two forwards, soft_mask'] / seconds['RIA, soft_mask']:5.2f}")
+
+
+def one_by_one(k, n_patches=100):
+    """LOST's boxes (B, 4), in patches, for keys k (B, u, v, d)."""
+    boxes = []
+    for keys in k.flatten(1, 2):
+        A = keys @ keys.T
+        few = (A.clone().fill_diagonal_(0) > 0).sum(1).argsort(stable=True)[:n_patches]  # the first one is the seed
+        found, _ = ndimage.label((A[few[A[few[0], few] > 0]].sum(0) > 0).view(k.shape[1:3]).numpy())
+        y, x = (found == found.flat[few[0]]).nonzero()
+        boxes.append([x.min(), y.min(), x.max() + 1, y.max() + 1])
+    return torch.tensor(boxes, dtype=torch.float32)
+
+
+def detection(n, rounds):
+    k = torch.randn(n, 14, 14, 384, generator=torch.Generator().manual_seed(0))  # as of DINO's ViT-S/16 at 224 px
+    ways = {"one by one": partial(one_by_one, k)}
+    ways[f"the notebook's, by {BATCH}"] = lambda: torch.cat([ria.lost(some)[2] for some in k.split(BATCH)])
+    theirs, ours = (way() for way in ways.values())
+    print(f"\nLOST, {n} pictures of 14 x 14 patches; {(theirs == ours).all(1).sum()} boxes are the same")
+    fastest(ways, rounds, n)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=320, help="pictures of 112 px an epoch")
+    parser.add_argument("--large-images", type=int, default=32, help="pictures of 224 px an epoch")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
+    for name, size in SIDES.items():
+        costs(name, size, options.images if size < 224 else options.large_images, options.rounds)
+    detection(64, 10 * options.rounds)
+
+
+if __name__ == "__main__":
+    main()
