@@ -1,6 +1,9 @@
 """notebooks/03_ria.ipynb: its equations by hand, by law, in plain loops and against other packages; then all of it."""
 
 import itertools
+import json
+import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -15,8 +18,10 @@ from scipy import ndimage, stats
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import augment, data, models
+from data_scripts import scenes
+from helpers import augment, data, models, reports
 from helpers.attribution import attribute
+from helpers.errors import CourseError
 from helpers.layers import explaining, last_conv
 
 SMALL = settings(deadline=None, max_examples=40)
