@@ -51,6 +51,12 @@ def overlay(axis, image: torch.Tensor, values: torch.Tensor, title: str = "") ->
     axis.set_title(title, fontsize="small")
 
 
+def box(axis, B, colour: str) -> None:
+    """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew."""
+    x0, y0, x1, y1 = (float(v) for v in B)
+    axis.add_patch(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, lw=2))
+
+
 def slider(run, draw: Callable, values: Iterable, name: str, *, label: str, alt: str, caption: str = "") -> None:
     """`draw(axis, value)` for each of a few values: under a slider in JupyterLab, side by side in a report."""
     values = list(values)

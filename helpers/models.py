@@ -75,7 +75,7 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
     not fit the classes of `photos`; it says what was expected and found.
     """
     state, own = state_of(name, weights)
-    outputs = state[_head(name)].shape[0]
+    outputs = state[head_of(name)].shape[0]
     classes = len(photos.classes) if photos else outputs
     if (
         photos
@@ -99,9 +99,9 @@ def state_of(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
     if weights == "imagenet":
         return _download(name), "imagenet"
     state, own = read_state(Path(weights).expanduser())
-    if _head(name) not in state:
+    if head_of(name) not in state:
         raise CourseError(
-            f"weights {weights}: not of `{name}`: expected an entry `{_head(name)}`, found {_some(state)}"
+            f"weights {weights}: not of `{name}`: expected an entry `{head_of(name)}`, found {_some(state)}"
         )
     return state, own
 
@@ -172,12 +172,12 @@ def evaluate(classifier: Classifier, photos: Photos, read: Callable, batch: int 
 def embedding(classifier: Classifier) -> nn.Module:
     """The network without its last dense layer: pictures `(N, 3, H, W)`, prepared -> features `(N, d)`."""
     net = copy.deepcopy(classifier.net)
-    head = _head(classifier.name).removesuffix(".weight")
+    head = head_of(classifier.name).removesuffix(".weight")
     net.set_submodule(head, nn.Identity())
     return net
 
 
-def _head(name: str) -> str:
+def head_of(name: str) -> str:
     """The entry of the state dict whose first side is the number of outputs: the last weight of the network."""
     with torch.device("meta"):
         net = build(name, 1000, **({"init_weights": False} if name in ("inception_v3", "googlenet") else {}))
