@@ -1032,6 +1032,13 @@ def test_the_papers_numbers_stand_only_beside_its_own_networks(nb, name, way, sa
     assert nb.paper_for(name, way) == said
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "says"), [(-0.2, -0.1, False), (-0.04, 0.02, True), (-0.1, 0.1, None), (0.1, 0.2, True)]
+)
+def test_coverage_is_kept_only_when_little_can_have_been_lost(nb, low, high, says):
+    assert nb.as_before(low, high) is says
+
+
 def test_a_map_below_a_twentieth_of_the_object_has_collapsed(nb):
     assert nb.collapsed({"fine": 0.6, "tiny": 0.049, "small": 0.05, "none": np.nan}) == ["tiny"]
 
