@@ -20,6 +20,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from known import RED
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -234,24 +235,8 @@ def test_an_unknown_policy_is_refused(nb):
         nb.carve(QUARTERS, NAMES[:4], "paper")
 
 
-# a network whose Grad-CAM is known: the red channel, where it is above the middle
+# by a network whose Grad-CAM is known: the red channel, where it is above the middle
 
-
-class Red(nn.Module):
-    """Its Grad-CAM for output 1 is relu(red) / pixels; for output 0 it is zero where no red is below the middle."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.pool, self.fc = nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Linear(3, 2)
-        with torch.no_grad():
-            self.conv.weight.copy_(torch.eye(3)[:, :, None, None])
-            self.fc.weight.copy_(torch.tensor([[-1.0, 0, 0], [1.0, 0, 0]]))
-
-    def forward(self, x):
-        return self.fc(self.pool(self.conv(x)).flatten(1))
-
-
-RED = models.Classifier("red", Red().eval(), torch.arange(2), "half")
 SIDE = 8
 
 

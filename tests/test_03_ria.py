@@ -8,12 +8,15 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import pytorch_grad_cam
 import torch
 import torchvision
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from known import RED
 from PIL import Image
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from scipy import ndimage, stats
 from torch import nn
 from torch.nn import functional as F
@@ -98,12 +101,9 @@ def test_gradcam_is_the_courses(nb, name):
 
 
 def test_gradcam_stretched_to_its_range_is_the_grad_cam_packages(nb):
-    package = pytest.importorskip("pytorch_grad_cam")
-    from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
     net, _, layer, x = network("resnet18", side=96)
     ours, _ = nb.minmax(nb.gradcam(*nb.look(net, layer, x), torch.tensor([3, 1])), (96, 96))
-    with package.GradCAM(net, [layer]) as cam:
+    with pytorch_grad_cam.GradCAM(net, [layer]) as cam:
         theirs = cam(x, targets=[ClassifierOutputTarget(3), ClassifierOutputTarget(1)])
     assert np.allclose(ours.detach(), theirs, atol=1e-3)  # it adds 1e-7 to a maximum that may be as small as 1e-4
 
@@ -906,21 +906,6 @@ def test_the_loss_as_printed_adds_nothing_to_the_gradient_of_the_cross_entropy(n
 # measured picture by picture
 
 
-class Red(nn.Module):
-    """Its Grad-CAM for output 1 is relu(red) / pixels, and it predicts 1 where there is more red than not."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv, self.pool, self.fc = nn.Conv2d(3, 3, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Linear(3, 2)
-        with torch.no_grad():
-            self.conv.weight.copy_(torch.eye(3)[:, :, None, None])
-            self.fc.weight.copy_(torch.tensor([[-1.0, 0, 0], [1.0, 0, 0]]))
-            self.fc.bias.zero_()
-
-    def forward(self, x):
-        return self.fc(self.pool(self.conv(x)).flatten(1))
-
-
 def red_test(nb, masked=True):
     """Pictures 8 x 8: red at rows 1 to 4, columns 2 to 5; with a faint red as well; without a box; black."""
     images = torch.full((4, 3, 8, 8), 127, dtype=torch.uint8)
@@ -930,9 +915,6 @@ def red_test(nb, masked=True):
     boxes = boxes_in([2, 1, 4, 8], [0, 0, 8, 8], NONE, [0, 0, 8, 8])
     on = nb.inside(boxes.nan_to_num(), 8, 8) > 0
     return nb.Test(images, torch.tensor([1, 0, 1, 0]), on if masked else None, boxes)
-
-
-RED = models.Classifier("red", Red().eval(), torch.arange(2), "half")
 
 
 @pytest.mark.parametrize("size", [1, 3, 64])
@@ -1008,13 +990,6 @@ def test_a_picture_that_one_of_both_has_no_value_for_does_not_count(nb):
     assert nb.gain(table, "x")[:3] == pytest.approx(nb.gain(without, "x")[:3])
 
 
-def test_any_two_arms_can_be_compared(nb):
-    table = paired_table([0])
-    turned = nb.gain(table, "x", ("RIA", "baseline"))
-    mean, low, high, _ = nb.gain(table, "x")
-    assert turned[:3] == pytest.approx((-mean, -high, -low))
-
-
 @pytest.mark.parametrize(
     ("name", "way", "said"),
     [
@@ -1043,13 +1018,11 @@ def test_a_map_below_a_twentieth_of_the_object_has_collapsed(nb):
     assert nb.collapsed({"fine": 0.6, "tiny": 0.049, "small": 0.05, "none": np.nan}) == ["tiny"]
 
 
-def test_half_of_a_gain_lies_between_the_baseline_and_the_right_boxes(nb):
-    table = paired_table([0]).replace({"arm": {"RIA": "right"}})
-    wrong = table[table["arm"] == "right"].assign(arm="wrong")
-    both = nb.halfway(pd.concat([table, wrong]), "wrong", "right", "x")
-    mean, *_ = nb.gain(both, "x", ("wrong", "half"))
-    full, *_ = nb.gain(table, "x", ("baseline", "right"))
-    assert mean == pytest.approx(-full / 2)  # wrong boxes that do as well are half of the gain ahead of half of it
+def test_wrong_boxes_that_do_as_well_are_half_of_the_gain_ahead_of_half_of_it(nb):
+    wide = nb.paired(paired_table([0]), "x")
+    mean, low, high, _ = nb.interval_of((wide["baseline"] + wide["RIA"]) / 2 - wide["RIA"])
+    full, *ends, _ = nb.gain(paired_table([0]), "x")
+    assert (mean, low, high) == pytest.approx((-full / 2, -ends[1] / 2, -ends[0] / 2))
 
 
 @pytest.mark.parametrize(

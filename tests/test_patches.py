@@ -15,8 +15,6 @@ from helpers.errors import CourseError
 from helpers.models import Classifier
 from helpers.patches import layer_features, vit_keys
 
-pytest.importorskip("timm", reason="timm is not installed: pip install -e .[timm]")
-
 NAME, D, HEADS = "vit_tiny_patch16_224", 192, 3  # as DINO's ViT-S/16, at half the width
 
 
