@@ -1,4 +1,4 @@
-"""Image -> heatmap: one door, `attribute`, for every method; the methods themselves are in `helpers.methods`."""
+"""Image -> heatmap: one door, `attribute`, for every method; see `helpers.methods` and `.perturbation`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from . import perturbation  # noqa: F401  its methods join METHODS
 from .errors import nearest
 from .layers import Output, class_scores, explaining, last_grid, named_layer, trace
 from .methods import METHODS, Batch, Method

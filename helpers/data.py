@@ -3,8 +3,8 @@
 `index.csv` is the contract: one row a picture with `image, split, label`, and where there are any `mask` (palette PNG
 of the ids in `regions.csv`), `layers` (a folder with one PNG per region, where regions overlap), `box` ("x0 y0 x1 y1",
 half-open pixels) and attribute columns. A folder with one sub-folder per class (or train/ and val/ with those inside),
-or with `images/` and the like (`helpers.index.folders`), works as it is. `classes.csv` (folder, index, name), where
-there is one, maps labels to a model's outputs.
+or with `images/` and the like (`helpers.index.folders`), works as it is; so does one with only pictures, or a single
+picture. `classes.csv` (folder, index, name), where there is one, maps labels to a model's outputs.
 """
 
 import hashlib
@@ -39,7 +39,10 @@ def data_root() -> Path:
 
 @dataclass(frozen=True)
 class Photos:
-    """Pictures with labels: `table` (one row each), the class names, and the model output each class stands for."""
+    """Pictures with labels: `table` (one row each), the class names, and the model output each class stands for.
+
+    `root / image` is a picture's path; of a single picture `root` is all of it and `image` is empty.
+    """
 
     root: Path
     table: pd.DataFrame
@@ -59,7 +62,8 @@ class Photos:
 
     def rows(self, keep) -> "Photos":
         """Only the rows that a boolean mask or a list of positions keeps."""
-        return replace(self, table=self.table[keep] if _is_mask(keep) else self.table.iloc[list(keep)])
+        mask = isinstance(keep, np.ndarray) and keep.dtype == bool
+        return replace(self, table=self.table[keep] if mask else self.table.iloc[list(keep)])
 
     def split(self, name: str) -> "Photos":
         """Only the rows of one split. Raises CourseError naming the splits there are when it is empty."""
@@ -139,7 +143,7 @@ def mask_size(photos: Photos) -> tuple[int, int]:
 
 
 def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
-    """Every readable picture of a data set: an embedded or prepared one by name, or a folder by path.
+    """Every readable picture of a data set: an embedded or prepared one by name, a folder or a picture by path.
 
     All files are decoded once before any work starts. A bad one raises a CourseError that names it; with
     `on_bad="skip"` bad ones are left out, listed in `.skipped` and counted in the report.
@@ -162,7 +166,7 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
         names = sorted(table["label"].unique())
         known = pd.DataFrame({"folder": names, "index": range(len(names)), "name": names})
     known = known[known["folder"].isin(table["label"])].reset_index(drop=True)
-    table = _numbers(table)
+    table = index.numbers(table, set(table) - set(OWN_COLUMNS))
     table["_class"] = table["label"].map({folder: i for i, folder in enumerate(known["folder"])})
     skipped = tuple((reason.split(": ")[0], reason.split(": ", 1)[1]) for reason in bad.values())
     notes = (f"{turned} picture(s) turned upright as their EXIF tag says",) if turned else ()
@@ -171,7 +175,7 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
 
 
 def find(dataset: str | Path) -> Path:
-    """The folder of a data set; an embedded one is made on first use. Raises CourseError as `located` does."""
+    """Where a data set lies; an embedded one is made on first use. Raises CourseError as `located` does."""
     if str(dataset) in data_scripts.EMBEDDED:
         return importlib.import_module(f"data_scripts.{dataset}").prepare(data_root())
     return located(dataset)
@@ -180,25 +184,26 @@ def find(dataset: str | Path) -> Path:
 def located(dataset: str | Path) -> Path:
     """Where a data set is or will be, nothing made. Raises CourseError saying what to do when there is none."""
     name = str(dataset)
-    for folder in (Path(name).expanduser(), data_root() / name):
-        if folder.is_dir() or name in data_scripts.EMBEDDED:
-            return folder
+    for place in (Path(name).expanduser(), data_root() / name):
+        if place.is_dir() or place.is_file() or name in data_scripts.EMBEDDED:
+            return place
     raise CourseError(
-        f"data set `{name}`: no such folder or prepared data set.{nearest(name, data_scripts.EMBEDDED)} Give a folder "
-        f"(with index.csv, or one sub-folder per class) or one of: {', '.join(data_scripts.EMBEDDED)}"
+        f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, data_scripts.EMBEDDED)} "
+        f"Give a picture, a folder (with index.csv, one sub-folder per class, or only pictures) or one of: "
+        f"{', '.join(data_scripts.EMBEDDED)}"
     )
 
 
 def manifest(dataset: str | Path) -> str:
     """A short hash that changes when the data set does: its tables, and name, size and time of every other file."""
     root = find(dataset)
-    digest = hashlib.sha256()
     recipe = root / "dataset.json"
     if recipe.is_file() and root.resolve().is_relative_to(data_root().resolve()):  # made by us: its recipe names it
-        digest.update((root / "dataset.json").read_bytes())
-        return digest.hexdigest()[:12]
-    for file in sorted(p for p in root.rglob("*") if p.is_file()):
-        digest.update(str(file.relative_to(root)).encode())
+        return hashlib.sha256(recipe.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256()
+    base, files = (root.parent, [root]) if root.is_file() else (root, root.rglob("*"))
+    for file in sorted(p for p in files if p.is_file()):
+        digest.update(str(file.relative_to(base)).encode())
         if file.suffix == ".csv":
             digest.update(file.read_bytes())
         else:
@@ -220,22 +225,9 @@ def divided(photos: Photos, share: float = 0.2, seed: int = 0) -> Photos:
     return replace(photos, table=table)
 
 
-def _is_mask(keep) -> bool:
-    return isinstance(keep, np.ndarray) and keep.dtype == bool
-
-
 def own_outputs(photos: Photos) -> Photos:
     """The same pictures for a network trained on them: one output a class, in the order of `classes`."""
     return replace(photos, outputs=torch.arange(len(photos.classes)))
-
-
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Attribute columns that hold only numbers as numbers: the text "0" would count as true."""
-    for name in set(table) - set(OWN_COLUMNS):
-        found = pd.to_numeric(table[name], errors="coerce")
-        if found.notna().all():
-            table[name] = found
-    return table
 
 
 def _check(root, table, regions, known) -> tuple[dict[int, str], int]:

@@ -24,11 +24,16 @@ def read_csv(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def folders(root: Path) -> pd.DataFrame:
-    """The table of a folder without index.csv: `images/`, or a folder per class, or train/ and val/ with those inside.
+    """The table of a picture, or of a folder without index.csv.
+
+    That is a folder with `images/`, or one per class, or train/ and val/ with those inside, or only pictures. Those of
+    the last kind and a single picture, whose path is all in `root`, have the label `all`.
 
     `images/` may have a table beside it (labels.csv or attributes.csv with a column `file`) and `masks/` with a PNG of
     the same name for each picture. Without a column `label` every picture has the label `all`.
     """
+    if root.is_file():
+        return pd.DataFrame([("", "val", "all")], columns=list(REQUIRED))
     if (root / "images").is_dir():
         return _images(root)
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -41,14 +46,14 @@ def folders(root: Path) -> pd.DataFrame:
         for split, folder in pairs
         for file in sorted(folder.rglob("*"))
         if file.is_file() and not file.name.startswith(".")
-    ]
+    ] or [(file.name, "val", "all") for file in _files(root)]
     if not rows:
-        raise CourseError(f"{root}: found neither index.csv nor sub-folders with pictures (one per class)")
+        raise CourseError(f"{root}: found neither index.csv nor sub-folders with pictures (one per class) nor pictures")
     return pd.DataFrame(rows, columns=list(REQUIRED))
 
 
 def _images(root: Path) -> pd.DataFrame:
-    files = sorted(f for f in (root / "images").iterdir() if f.is_file() and not f.name.startswith("."))
+    files = _files(root / "images")
     if not files:
         raise CourseError(f"{root / 'images'}: no pictures in it")
     table = pd.DataFrame({"file": [f.name for f in files], "image": [f"images/{f.name}" for f in files]})
@@ -62,6 +67,19 @@ def _images(root: Path) -> pd.DataFrame:
                 raise CourseError(f"{beside}: no row for images/{missing[0]} ({len(missing)} pictures without one)")
             table = table.drop(columns=[c for c in found if c in table and c != "file"]).merge(found, on="file")
     return table.drop(columns="file")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+
+
+def numbers(table: pd.DataFrame, columns: set[str]) -> pd.DataFrame:
+    """The table with those of these columns that hold only numbers as numbers: the text "0" would count as true."""
+    for name in columns:
+        found = pd.to_numeric(table[name], errors="coerce")
+        if found.notna().all():
+            table[name] = found
+    return table
 
 
 def classes(file: Path) -> pd.DataFrame | None:

@@ -1,6 +1,7 @@
 """The ways from an image to a heatmap, each a function of one `Batch`; `helpers.attribution.attribute` calls them.
 
-A notebook adds its own with the decorator, and `attribute("mine", ...)` finds it:
+Those that only ask the model are in `helpers.perturbation`. A notebook adds its own with the decorator, and
+`attribute("mine", ...)` finds it:
 
     @method(head_graph, layer=True)
     def mine(batch, *, relu=True): ...
@@ -95,10 +96,7 @@ def head_gradients(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     seen = []
 
     def cut(module, inputs, output):
-        if not isinstance(output, torch.Tensor) or output.ndim != 4:
-            shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-            raise ValueError(f"layer gives {shape}; expected a grid (N, K, u, v). Pass layer= with one that gives it")
-        seen.append(output.detach().requires_grad_())
+        seen.append(as_grid(output).detach().requires_grad_())
         return seen[-1].clone()  # what follows may write into its input, as DenseNet's last ReLU does
 
     handle = batch.layer.register_forward_hook(cut)
@@ -114,6 +112,14 @@ def head_gradients(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return seen[-1].detach(), g
 
 
+def as_grid(output) -> torch.Tensor:
+    """What a layer gave, or ValueError if that is no grid (N, K, u, v)."""
+    if not isinstance(output, torch.Tensor) or output.ndim != 4:
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ValueError(f"layer gives {shape}; expected a grid (N, K, u, v). Pass layer= with one that gives it")
+    return output
+
+
 def input_gradients(batch: Batch, images: torch.Tensor) -> torch.Tensor:
     """d score / d images, (b, 3, H, W)."""
     x = images.detach().clone().requires_grad_()
@@ -123,12 +129,16 @@ def input_gradients(batch: Batch, images: torch.Tensor) -> torch.Tensor:
 
 def as_maps(cam: torch.Tensor, batch: Batch, relu: bool, resolution: str) -> torch.Tensor:
     """A low-resolution cam (b, u, v) as maps: (b, H, W), or as it is for resolution "native"."""
-    if resolution not in ("input", "native"):
-        raise ValueError(f"resolution is {resolution!r}; expected 'input' (H, W) or 'native', the layer's own grid")
+    check_resolution(resolution)
     cam = cam.relu() if relu else cam
     if resolution == "native":
         return cam
     return F.interpolate(cam[:, None], batch.images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+
+
+def check_resolution(resolution: str) -> None:
+    if resolution not in ("input", "native"):
+        raise ValueError(f"resolution is {resolution!r}; expected 'input' (H, W) or 'native', the layer's own grid")
 
 
 @method(head_graph, layer=True)
@@ -152,6 +162,13 @@ def gradcampp(batch: Batch, *, relu: bool = True, resolution: str = "input", eps
     return as_maps((w * A).sum(1), batch, relu, resolution)
 
 
+@method(head_graph, layer=True)
+def layercam(batch: Batch, *, relu: bool = True, resolution: str = "input") -> torch.Tensor:
+    """LayerCAM (Jiang et al. 2021): each place has its own weights, the positive gradients there."""
+    A, g = head_gradients(batch)
+    return as_maps((g.relu() * A).sum(1), batch, relu, resolution)
+
+
 @method(whole_graph)
 def saliency(batch: Batch) -> torch.Tensor:
     """Largest |d score / d x| over the channels (Simonyan et al. 2014, section 3)."""
@@ -164,7 +181,7 @@ def smoothgrad(batch: Batch, *, samples: int = 10, noise: float = 0.20, seed: in
 
     sigma is `noise` x (largest - smallest value) of each image as the model gets it.
     """
-    _whole_number("samples", samples)
+    whole_number("samples", samples)
     if not 0 <= noise < float("inf"):
         raise ValueError(f"noise is {noise}; expected 0 or more, a share of each image's range (the authors use 0.20)")
     x = batch.images
@@ -181,7 +198,7 @@ def integrated_gradients(batch: Batch, *, steps: int = 50, baseline: float | tor
 
     baseline: a number or a tensor (3, H, W), in the units of the normalised images, where 0 is the mean colour.
     """
-    _whole_number("steps", steps)
+    whole_number("steps", steps)
     x = batch.images
     start = torch.as_tensor(baseline, dtype=x.dtype, device=x.device)
     if start.ndim not in (0, 3) or not torch.isfinite(start).all():
@@ -216,17 +233,19 @@ def random(batch: Batch, *, seed: int = 0) -> torch.Tensor:
 
 def _draw(distribution, batch: Batch, shape, *seeds: int) -> torch.Tensor:
     """(b, *shape) of noise that depends on the seeds and each image's position only, not on batches or the device."""
+    drawn = [distribution(tuple(shape), generator=generator(batch, i, *seeds)) for i in range(len(batch.images))]
+    return torch.stack(drawn).to(batch.images)
+
+
+def generator(batch: Batch, i: int, *seeds: int) -> torch.Generator:
+    """Random numbers, on the processor, that depend on the seeds and on the position of batch.images[i] only."""
     for seed in seeds:
-        _whole_number("seed", seed, least=0)
-
-    def of_image(i):
-        # a SeedSequence mixes its numbers; seed + position would give image 1 of seed 0 the noise of image 0 of seed 1
-        state = np.random.SeedSequence([*seeds, batch.first + i]).generate_state(1, np.uint64)[0]
-        return distribution(tuple(shape), generator=torch.Generator().manual_seed(int(state >> 1)))
-
-    return torch.stack([of_image(i) for i in range(len(batch.images))]).to(batch.images)
+        whole_number("seed", seed, least=0)
+    # a SeedSequence mixes its numbers; seed + position would give image 1 of seed 0 the noise of image 0 of seed 1
+    state = np.random.SeedSequence([*seeds, batch.first + i]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> 1))
 
 
-def _whole_number(name: str, value, least: int = 1) -> None:
+def whole_number(name: str, value, least: int = 1) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}")

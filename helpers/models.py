@@ -1,7 +1,6 @@
-"""Build and load a classifier: a compact one of ours or any of torchvision's, its weights from a file or a download."""
+"""Build and load a classifier: one of ours, of torchvision's or of timm's, its weights from a file or a download."""
 
 import copy
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +8,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import torchvision
-from safetensors import safe_open
 from torch import nn
 
+from . import timm_networks
 from .compact import COMPACT
 from .data import Photos
 from .errors import CourseError, nearest
+from .weights import fill, fingerprint, read_state, some
 
 NORMALISE = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -51,30 +51,41 @@ def normalised(images: torch.Tensor, normalise: str, device="cpu") -> torch.Tens
 
 
 def names() -> list[str]:
-    """Every architecture that `build` knows."""
+    """Every architecture of ours and torchvision's. `build` knows timm's, too, as `timm:NAME`."""
     return [*COMPACT, *torchvision.models.list_models(module=torchvision.models)]
+
+
+def check_name(name: str) -> None:
+    """Raise CourseError with the nearest names unless `build` knows this one."""
+    if _of_timm(name):
+        timm_networks.head(name)
+    elif name not in names():
+        ways = "is not one of ours or torchvision's (timm's are `timm:NAME`)"
+        raise CourseError(f"model `{name}` {ways}.{nearest(name, names())}")
 
 
 def build(name: str, outputs: int, **options) -> nn.Module:
     """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names."""
+    check_name(name)
     if name in COMPACT:
         return COMPACT[name](outputs)
-    if name not in names():
-        raise CourseError(f"model `{name}` is not one of ours or torchvision's.{nearest(name, names())}")
+    if _of_timm(name):
+        return timm_networks.build(name, outputs, **options)
     if name in ("inception_v3", "googlenet"):
         options = {"init_weights": True, "aux_logits": False} | options  # its slow truncated normal is meant
     return torchvision.models.get_model(name, weights=None, num_classes=outputs, **options)
 
 
 def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto", device="cpu") -> Classifier:
-    """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, torchvision's own.
+    """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, its library's own.
 
-    Without `photos` it has a class an output, and nothing is checked against a data set.
+    Without `photos` it has a class an output, and nothing is checked against a data set. `normalise` is a name in
+    NORMALISE or auto: as the file says; where it does not, timm's for a network of timm, else imagenet.
 
     Raises CourseError when the file is missing, is no state dict, belongs to another architecture, or its outputs do
     not fit the classes of `photos`; it says what was expected and found.
     """
-    state, own = state_of(name, weights)
+    state, normalise = state_of(name, weights, normalise)
     outputs = state[head_of(name)].shape[0]
     classes = len(photos.classes) if photos else outputs
     if (
@@ -89,55 +100,21 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
     auxiliary = any(key.lower().startswith("aux") for key in state)
     net = build(name, outputs, **({"aux_logits": auxiliary} if name in ("inception_v3", "googlenet") else {}))
     fill(net, state, name, weights)
-    own = own if normalise == "auto" else normalise
     places = photos.outputs if photos else torch.arange(outputs)
-    return Classifier(name, placed(net, device).eval(), places, own, f"{weights} ({fingerprint(state)})")
+    return Classifier(name, placed(net, device).eval(), places, normalise, f"{weights} ({fingerprint(state)})")
 
 
-def state_of(name: str, weights: str) -> tuple[dict[str, torch.Tensor], str]:
+def state_of(name: str, weights: str, normalise: str = "auto") -> tuple[dict[str, torch.Tensor], str]:
     """The state dict of an architecture and its normalisation, whatever its outputs. Raises CourseError as `load`."""
     if weights == "imagenet":
-        return _download(name), "imagenet"
-    state, own = read_state(Path(weights).expanduser())
+        own = _usual(name) if normalise == "auto" else normalise  # a problem with it is told before a long download
+        return timm_networks.download(name) if _of_timm(name) else _download(name), own
+    state, own = read_state(Path(weights).expanduser(), "")
     if head_of(name) not in state:
         raise CourseError(
-            f"weights {weights}: not of `{name}`: expected an entry `{head_of(name)}`, found {_some(state)}"
+            f"weights {weights}: not of `{name}`: expected an entry `{head_of(name)}`, found {some(state)}"
         )
-    return state, own
-
-
-def read_state(path: Path) -> tuple[dict[str, torch.Tensor], str]:
-    """A state dict in float32 without `module.` prefixes, and the normalisation it was saved with (else imagenet)."""
-    if not path.is_file():
-        raise CourseError(f"weights {path}: no such file. Expected `train`, `imagenet` or a path to a state dict")
-    normalise = "imagenet"
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                normalise = (file.metadata() or {}).get("normalise", normalise)
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no dict
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a garbled pickle can raise anything
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CourseError(
-            f"weights {path}: not a state dict that loads without running code ({first}). "
-            f"Save it with torch.save(model.state_dict(), path) or as safetensors"
-        ) from None
-    for key in ("state_dict", "model", "model_state_dict"):
-        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
-    if not (isinstance(state, dict) and state and all(isinstance(v, torch.Tensor) for v in state.values())):
-        raise CourseError(f"weights {path}: holds {type(state).__name__}, expected a state dict of tensors")
-    floats = {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state.items()}
-    return floats, normalise
-
-
-def fingerprint(state: dict[str, torch.Tensor]) -> str:
-    """A short hash of the values of a state dict."""
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        digest.update(key.encode() + state[key].cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:12]
+    return state, (own or _usual(name)) if normalise == "auto" else normalise
 
 
 def placed(net: nn.Module, device) -> nn.Module:
@@ -169,6 +146,22 @@ def evaluate(classifier: Classifier, photos: Photos, read: Callable, batch: int 
     return hits / len(photos), F.cross_entropy(found, targets).item()
 
 
+def output_names(classifier: Classifier, photos: Photos | None = None) -> list[str]:
+    """A name for each output; two for a single unit.
+
+    At `classifier.outputs` those of the classes of `photos`, where there are as many and more than one: a single class
+    only says that the pictures lie in one place. Elsewhere ImageNet's for a network of 1000 outputs, else `output 3`.
+    """
+    count = max(2, len(classifier.net.state_dict()[head_of(classifier.name)]))
+    found = [f"output {i}" for i in range(count)]
+    if count == 1000:
+        found = list(torchvision.models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
+    if photos and 1 < len(photos.classes) == len(classifier.outputs):
+        for place, name in zip(classifier.outputs.tolist(), photos.classes, strict=True):
+            found[place] = name
+    return found
+
+
 def embedding(classifier: Classifier) -> nn.Module:
     """The network without its last dense layer: pictures `(N, 3, H, W)`, prepared -> features `(N, d)`."""
     net = copy.deepcopy(classifier.net)
@@ -178,28 +171,28 @@ def embedding(classifier: Classifier) -> nn.Module:
 
 
 def head_of(name: str) -> str:
-    """The entry of the state dict whose first side is the number of outputs: the last weight of the network."""
+    """The entry of the state dict whose first side is the number of outputs: timm says which, else the last weight."""
+    if _of_timm(name):
+        return timm_networks.head(name)
     with torch.device("meta"):
         net = build(name, 1000, **({"init_weights": False} if name in ("inception_v3", "googlenet") else {}))
     return [key for key in net.state_dict() if key.endswith(".weight")][-1]
 
 
-def fill(net, state, name, weights) -> None:
-    own = net.state_dict()
-    state = {k: v for k, v in state.items() if k in own or not k.endswith("num_batches_tracked")}
-    missing = [k for k in own if k not in state and not k.endswith("num_batches_tracked")]
-    extra = [k for k in state if k not in own]
-    wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
-    if missing or extra or wrong:
-        parts = [f"missing {_some(missing)}"] * bool(missing) + [f"not expected {_some(extra)}"] * bool(extra)
-        parts += [f"`{k}` has shape {list(state[k].shape)}, expected {list(own[k].shape)}" for k in wrong[:2]]
-        raise CourseError(f"weights {weights}: not of `{name}`: {'; '.join(parts)}")
-    net.load_state_dict(state, strict=False)
+def _of_timm(name: str) -> bool:
+    return name.startswith(timm_networks.PREFIX)
 
 
-def _some(keys) -> str:
-    keys = list(keys)
-    return ", ".join(f"`{k}`" for k in keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+def _usual(name: str) -> str:
+    """The name in NORMALISE of what weights of this architecture expect when nothing else is said."""
+    wanted = timm_networks.statistics(name) if _of_timm(name) else NORMALISE["imagenet"]
+    for key, known in NORMALISE.items():
+        if known == wanted:
+            return key
+    raise CourseError(
+        f"model `{name}`: timm's weights expect pictures of mean {wanted[0]} and deviation {wanted[1]}; the course has "
+        f"{', '.join(NORMALISE)}. Say normalise={' or '.join(NORMALISE)} for weights trained so, or take another model"
+    )
 
 
 def _download(name: str) -> dict[str, torch.Tensor]:

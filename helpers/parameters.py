@@ -110,7 +110,7 @@ def _complaint(name: str, parameter: Parameter, value, why) -> str:
     close = nearest(value, parameter.bounds) if isinstance(parameter.bounds, list) else ""
     return (
         f"{name}: parameter `{parameter.name}` is {value!r}; {'it' if why is None else ''} "
-        f"{reason.removeprefix(parameter.name).strip().rstrip('?')}{'?' if reason.endswith('?') else '.'}{close}\n"
+        f"{reason.removeprefix(parameter.name).strip().rstrip('?.')}{'?' if reason.endswith('?') else '.'}{close}\n"
         f"        It is {parameter.help}. Example: {parameter.example()}"
     ).replace(";  ", "; ")
 
@@ -187,11 +187,14 @@ def _dataset(value: str) -> str:
     return value
 
 
-def _model(value: str) -> str:
-    from .models import names
+def _pictures_or_none(value: str) -> str:
+    return _dataset(value) if value else value
 
-    if value not in names():
-        raise ValueError(f"it is not one of ours or torchvision's models.{nearest(value, names())}")
+
+def _model(value: str) -> str:
+    from .models import check_name
+
+    check_name(value)
     return value
 
 
@@ -206,8 +209,9 @@ def _weights(value: str) -> str:
 
 
 KINDS: dict[str, tuple[str, Callable]] = {
-    "dataset": ("an embedded data set or a folder", _dataset),
-    "model": ("one of our compact models or a torchvision classifier", _model),
+    "dataset": ("an embedded data set, a folder or a picture", _dataset),
+    "pictures or none": ("nothing, or an embedded data set, a folder or a picture", _pictures_or_none),
+    "model": ("one of our compact models, a torchvision classifier or timm:NAME", _model),
     "model, auto or none": ("auto, none, or a model by name", _model_or_not),
     "weights": ("train, imagenet or a path to a state dict", _weights),
 }

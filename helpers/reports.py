@@ -190,7 +190,7 @@ def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:
     digest.update(json.dumps(values, sort_keys=True).encode())
     for parameter in known:
         for value in values[parameter.name] if parameter.type.startswith("list") else [values[parameter.name]]:
-            if parameter.bounds == "dataset":
+            if parameter.bounds == "dataset" or (parameter.bounds == "pictures or none" and value):
                 digest.update(data.manifest(value).encode())
             if parameter.bounds == "weights" and (file := Path(value).expanduser()).is_file():
                 digest.update(hashlib.sha256(file.read_bytes()).digest())

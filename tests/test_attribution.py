@@ -68,7 +68,7 @@ def theirs(kind, model, images, targets):
 
 # Against other implementations ------------------------------------------------------------------------------------
 
-ORACLES = {"gradcam": oracle.GradCAM, "gradcampp": oracle.GradCAMPlusPlus}
+ORACLES = {"gradcam": oracle.GradCAM, "gradcampp": oracle.GradCAMPlusPlus, "layercam": oracle.LayerCAM}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11", "squeezenet1_1"])
@@ -106,6 +106,18 @@ def test_saliency_equals_captum(resnet, pictures):
 def test_smoothgrad_without_noise_is_saliency(resnet, pictures):
     ours = attribute("smoothgrad", resnet, *pictures, samples=2, noise=0.0)
     assert close(ours, attribute("saliency", resnet, *pictures))
+
+
+def test_layercam_weighs_each_place_by_its_own_positive_gradient():
+    # the layer is the picture itself, A = (1, 2 | 3, -4), and g = (1, -1 | 2, 5): 1, 0, 6 and -20
+    conv, dense = nn.Conv2d(3, 1, 1, bias=False), nn.Linear(4, 2, bias=False)
+    conv.weight.data = torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
+    dense.weight.data[1] = torch.tensor([1.0, -1.0, 2.0, 5.0])
+    images = torch.zeros(1, 3, 2, 2)
+    images[0, 0] = torch.tensor([[1.0, 2.0], [3.0, -4.0]])
+    given_ = (nn.Sequential(conv, nn.Flatten(), dense), images, torch.tensor([1]), "0")
+    assert attribute("layercam", *given_, relu=False).tolist() == [[[1.0, 0.0], [6.0, -20.0]]]
+    assert attribute("layercam", *given_).tolist() == [[[1.0, 0.0], [6.0, 0.0]]]
 
 
 # Laws -------------------------------------------------------------------------------------------------------------
@@ -304,14 +316,18 @@ def test_lrp_refuses_a_batch_norm_it_cannot_merge_and_a_layer_that_runs_twice():
 # The door ---------------------------------------------------------------------------------------------------------
 
 
+# those that run the model once for each of many units or samples need only a few for what is asked here
+FEW = {"scorecam": {"max_units": 8}, "lime": {"samples": 12, "segments": 9}}
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_maps_are_finite_at_input_size_and_the_same_every_time(name, resnet, pictures):
     images, targets = pictures
-    maps = attribute(name, resnet, images, targets)
+    maps = attribute(name, resnet, images, targets, **FEW.get(name, {}))
     assert maps.shape == (5, 64, 64)
     assert torch.isfinite(maps).all()
     assert not maps.requires_grad
-    assert torch.equal(maps, attribute(name, resnet, images, targets))
+    assert torch.equal(maps, attribute(name, resnet, images, targets, **FEW.get(name, {})))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -319,8 +335,9 @@ def test_a_batch_gives_what_one_by_one_gives(name, resnet, pictures):
     images, targets = pictures
     # float64: kernels round differently for other batch sizes, and in float32 that flips a max-pool now and then
     model, images = copy.deepcopy(resnet).double(), images.double()
-    together = attribute(name, model, images, targets)
-    assert close(attribute(name, model, images, targets, budget=1), together, 1e-9)
+    few = FEW.get(name, {})
+    together = attribute(name, model, images, targets, **few)
+    assert close(attribute(name, model, images, targets, budget=1, **few), together, 1e-9)
 
 
 def test_the_budget_bounds_the_batch(resnet, pictures):
@@ -381,7 +398,7 @@ def assign_as_newer_zennit(mod, module):
 @pytest.mark.parametrize("name", METHODS)
 def test_the_model_is_left_exactly_as_found(name, lived_in, pictures):
     before = belongings(lived_in)
-    attribute(name, lived_in, *pictures, budget=1)
+    attribute(name, lived_in, *pictures, budget=1, **FEW.get(name, {}))
     assert same_belongings(belongings(lived_in), before)
 
 
@@ -491,6 +508,15 @@ BAD = {
     "negative noise": (("smoothgrad", X, T), {"noise": -1}, "noise is -1"),
     "half a step": (("integrated_gradients", X, T), {"steps": 0.5}, "steps is 0.5"),
     "wrong baseline": (("integrated_gradients", X, T), {"baseline": torch.zeros(3)}, r"baseline has shape \(3,\)"),
+    "fewer than no units": (("scorecam", X, T), {"max_units": -1}, "max_units is -1"),
+    "units as a share": (("scorecam", X, T), {"max_units": 0.5}, "max_units is 0.5"),
+    "layer without maps": (("scorecam", X, T, "fc"), {}, r"layer gives \(2, 7\)"),
+    "resolution of scorecam": (("scorecam", X, T), {"resolution": "low"}, "resolution is 'low'"),
+    "one sample": (("lime", X, T), {"samples": 1}, "samples is 1; expected a whole number of at least 2"),
+    "one segment": (("lime", X, T), {"segments": 1}, "segments is 1; expected a whole number of at least 2"),
+    "no width": (("lime", X, T), {"width": 0}, "width is 0"),
+    "infinite ridge": (("lime", X, T), {"ridge": float("inf")}, "ridge is inf"),
+    "negative seed of lime": (("lime", X, T), {"seed": -1}, "seed is -1"),
     "no epsilon": (("lrp", X, T), {"epsilon": 0}, "epsilon is 0"),
     "negative seed": (("random", X, T), {"seed": -1}, "seed is -1"),
     "no budget": (("random", X, T), {"budget": 0}, "budget is 0"),

@@ -234,6 +234,91 @@ def test_a_file_broken_after_the_check_is_found_again(album):
         data.load(album)
 
 
+def alone(album):
+    """The album's cats in a folder that has only pictures."""
+    return album / "cat"
+
+
+def test_a_single_picture_is_a_data_set(album):
+    photos = data.load(alone(album) / "1.png")
+    assert (photos.classes, photos.labels.tolist(), list(photos.table["split"])) == (["all"], [0], ["val"])
+    assert torch.equal(photos.images([0], 32), data.load(album).images([1], 32))
+    assert photos.root / photos.table["image"].iloc[0] == album / "cat" / "1.png"
+    assert len(photos.split("val").rows([0])) == 1
+
+
+def test_a_picture_may_be_given_from_where_one_stands(album, monkeypatch):
+    monkeypatch.chdir(alone(album))
+    assert torch.equal(data.load("1.png").images([0], 32), data.load(album).images([1], 32))
+    assert data.find("1.png") == data.located("1.png")
+    assert data.manifest("1.png") == data.manifest(alone(album) / "1.png")
+
+
+def test_a_folder_of_pictures_is_a_data_set_of_one_class(album):
+    (alone(album) / ".DS_Store").write_bytes(b"x")
+    photos = data.load(alone(album))
+    assert photos.table[["image", "split", "label"]].to_numpy().tolist() == [
+        [f"{i}.png", "val", "all"] for i in range(3)
+    ]
+    assert photos.classes == ["all"]
+    assert torch.equal(photos.images(range(3), 32), data.load(album).images(range(3), 32))
+
+
+def test_a_folder_of_pictures_may_hold_an_empty_folder(album):
+    (alone(album) / "out").mkdir()
+    assert len(data.load(alone(album))) == 3
+
+
+def test_pictures_beside_the_folders_of_classes_are_in_no_class(album):
+    Image.new("RGB", (8, 8)).save(album / "cover.png")
+    assert len(data.load(album)) == 6
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated png", "CMYK"])
+def test_a_bad_file_among_pictures_is_named_or_left_out(album, kind):
+    file, said = broken(album, kind)
+    with pytest.raises(CourseError, match=said) as caught:
+        data.load(alone(album))
+    assert str(file) in str(caught.value)
+    photos = data.load(alone(album), on_bad="skip")
+    assert [name for name, _ in photos.skipped] == [str(file)]
+    assert list(photos.table["image"]) == ["0.png", "2.png"]
+    for on_bad in ("raise", "skip"):  # alone it leaves nothing
+        with pytest.raises(CourseError, match=said) as caught:
+            data.load(file, on_bad)
+        assert str(file) in str(caught.value)
+
+
+def test_a_stray_text_among_pictures_is_a_bad_file(album):
+    (alone(album) / "notes.txt").write_text("taken in May")
+    with pytest.raises(CourseError, match=r"notes\.txt: not an image"):
+        data.load(alone(album))
+    assert len(data.load(alone(album), on_bad="skip")) == 3
+
+
+def test_the_manifest_of_a_picture_changes_with_it_and_with_no_other(album):
+    file, before = alone(album) / "1.png", data.manifest(alone(album) / "1.png")
+    (alone(album) / "0.png").write_bytes(b"")
+    assert data.manifest(file) == before == data.manifest(data.load(file).root)
+    assert data.manifest(alone(album) / "2.png") != before
+    Image.new("RGB", (9, 9)).save(file)
+    assert data.manifest(file) != before
+
+
+def test_a_picture_broken_after_its_check_is_found_again(album):
+    data.load(alone(album) / "1.png")
+    (alone(album) / "1.png").write_bytes(b"")
+    with pytest.raises(CourseError, match="empty"):
+        data.load(alone(album) / "1.png")
+
+
+def test_a_picture_that_is_not_there_is_told_what_can_be_given(album):
+    with pytest.raises(
+        CourseError, match=r"no such folder or prepared data set, nor a picture.* Give a picture, a fol"
+    ):
+        data.load(album / "bird.jpg")
+
+
 def test_the_check_is_not_repeated_while_nothing_changes(album, monkeypatch):
     data.load(album)
     monkeypatch.setattr(data.index, "problem", lambda *_: pytest.fail("checked again"))

@@ -1,6 +1,7 @@
 """helpers/models.py, compact.py: weights come from files that cannot run code, and misfits are told apart."""
 
 import pickle
+import sys
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from safetensors.torch import save_file
 from helpers import data, models
 from helpers.compact import COMPACT
 from helpers.errors import CourseError
+from helpers.layers import last_conv
 
 
 @pytest.fixture
@@ -31,6 +33,18 @@ def test_a_compact_network_has_under_a_million_parameters_and_takes_any_size(nam
     assert net(torch.zeros(1, 3, 112, 112)).shape == net(torch.zeros(1, 3, 224, 224)).shape == (1, 10)
 
 
+def test_compact_xceptions_last_grid_is_the_relu_of_its_last_pointwise_convolution():
+    net = models.build("compact_xception", 10).eval()
+    name, relu = last_conv(net, size=112)
+    assert isinstance(relu, torch.nn.ReLU)
+    assert (name, net.conv4[-1].kernel_size, net.conv4[0].groups) == ("act4", (1, 1), 128)
+    grids = []
+    relu.register_forward_hook(lambda module, inputs, output: grids.append(output))
+    net(torch.randn(1, 3, 112, 112))
+    assert grids[0].shape == (1, 160, 7, 7)
+    assert torch.equal(grids[0].mean((2, 3)), net.avgpool(grids[0]).flatten(1))
+
+
 def test_every_torchvision_classifier_is_known():
     assert {"resnet18", "vit_b_16", "squeezenet1_0", "inception_v3"} <= set(models.names())
 
@@ -42,6 +56,153 @@ def test_an_unknown_model_is_told_its_neighbours():
 
 def same(a, b):
     return all(torch.equal(v, b[k]) for k, v in a.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("timm:legacy_xceptoin", "not one of timm's. Did you mean `timm:legacy_xception`"),
+        ("legacy_xception", r"not one of ours or torchvision's \(timm's are `timm:NAME`\)"),
+        ("timm:", "not one of timm's"),
+        ("timm:deit_tiny_distilled_patch16_224", r"has 2 of them \(head, head_dist\); expected one dense layer"),
+    ],
+)
+@pytest.mark.parametrize("asked", ["name", "head", "network", "file", "imagenet"])
+def test_a_name_that_is_no_classifier_of_timm_is_told(name, said, asked, photos, weights):
+    with pytest.raises(CourseError, match=said):
+        {
+            "name": lambda: models.check_name(name),
+            "head": lambda: models.head_of(name),
+            "network": lambda: models.build(name, 2),
+            "file": lambda: models.load(name, str(weights), photos),
+            "imagenet": lambda: models.load(name, "imagenet", photos),
+        }[asked]()
+
+
+def test_without_timm_the_way_to_it_is_told_and_all_else_works(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(CourseError, match=r"`timm:legacy_xception` is built by timm.*pip install -e \.\[timm\]"):
+        models.check_name("timm:legacy_xception")
+    for name in ("compact_vgg", "squeezenet1_1"):
+        models.build(name, 2)
+
+
+TIMM = ["timm:legacy_xception", "timm:resnet18.a1_in1k", "timm:vit_tiny_patch16_224", "timm:convnext_atto"]
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_the_head_of_a_network_of_timm_is_the_layer_it_calls_its_classifier(name):
+    net = models.build(name, 3)
+    assert net.state_dict()[models.head_of(name)].data_ptr() == net.get_classifier().weight.data_ptr()
+    assert len(net.get_classifier().weight) == 3
+
+
+@pytest.fixture(scope="module")
+def xception():
+    torch.manual_seed(0)
+    return models.build("timm:legacy_xception", 2).eval()
+
+
+def test_a_network_of_timm_loads_from_a_file_and_sees_pictures_as_timm_does(xception, photos, tmp_path):
+    torch.save({"model": {f"module.{k}": v for k, v in xception.state_dict().items()}}, tmp_path / "x.pth")
+    found = models.load("timm:legacy_xception", str(tmp_path / "x.pth"), photos)
+    assert same(found.net.state_dict(), xception.state_dict())
+    assert found.normalise == "half"
+    read = data.reader(photos, 75, "cover")
+    x = found.prepared(read([0, 4]))
+    with torch.no_grad():
+        assert torch.allclose(found.net(x), xception(x), atol=1e-4)  # another memory layout sums in another order
+        features = models.embedding(found)(x)
+        assert features.shape == (2, 2048)
+        assert torch.allclose(found.net.fc(features), found.net(x), atol=1e-4)
+
+
+def test_the_file_and_the_reader_may_say_another_normalisation(xception, photos, tmp_path):
+    save_file(xception.state_dict(), tmp_path / "x.safetensors", metadata={"normalise": "imagenet"})
+    file = str(tmp_path / "x.safetensors")
+    assert models.load("timm:legacy_xception", file, photos).normalise == "imagenet"
+    assert models.load("timm:legacy_xception", file, photos, "half").normalise == "half"
+
+
+def test_weights_of_another_network_of_timm_are_told(xception, photos, tmp_path):
+    torch.save(xception.state_dict(), tmp_path / "x.pth")
+    with pytest.raises(CourseError, match="not of `timm:resnet18`: missing `conv1.weight`|`conv1.weight` has shape"):
+        models.load("timm:resnet18", str(tmp_path / "x.pth"), photos)
+    with pytest.raises(CourseError, match="expected an entry `head.weight`"):
+        models.load("timm:vit_tiny_patch16_224", str(tmp_path / "x.pth"), photos)
+
+
+def test_colours_that_the_course_cannot_prepare_are_told_unless_the_weights_were_trained_otherwise(tmp_path, photos):
+    name = "timm:mobilevitv2_050"  # mean 0, deviation 1
+    torch.save(models.build(name, 2).state_dict(), tmp_path / "w.pth")
+    for weights in (str(tmp_path / "w.pth"), "imagenet"):
+        with pytest.raises(CourseError, match=r"mean \(0\.0, 0\.0, 0\.0\).*Say normalise=half or imagenet"):
+            models.load(name, weights, photos)
+    assert models.load(name, str(tmp_path / "w.pth"), photos, "half").normalise == "half"
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    """No internet, and nothing fetched before; where a fetched file would lie."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("offline")))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    return tmp_path / "hub" / "checkpoints"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("timm:legacy_xception", "fetch http.*xception-43020ad28.pth and place it at .*hub/checkpoints/xception-43020"),
+        ("timm:regnety_002", "fetch model.safetensors of timm/regnety_002.* and give its path: -p weights=PATH"),
+        ("timm:vit_tiny_patch16_224.augreg_in21k", "with 1000 outputs. Take `timm:vit_tiny_patch16_224.augreg_in21k_f"),
+        ("timm:seresnet18", "timm has none of `timm:seresnet18` with 1000 outputs. Give -p weights=PATH"),
+    ],
+)
+def test_imagenet_weights_of_timm_that_cannot_be_had_say_the_way_out(name, said, photos, offline):
+    with pytest.raises(CourseError, match=said):
+        models.load(name, "imagenet", photos)
+
+
+def test_a_placed_file_of_timms_weights_is_used(offline):
+    offline.mkdir(parents=True)
+    torch.save(state := models.build("timm:legacy_xception", 1000).state_dict(), offline / "xception-43020ad28.pth")
+    found = models.load("timm:legacy_xception", "imagenet", None)
+    assert same(found.net.state_dict(), state)
+    assert (found.normalise, len(found.outputs)) == ("half", 1000)
+
+
+# the names of outputs
+
+
+def named(name, outputs, photos, places=None):
+    places = torch.arange(outputs) if places is None else torch.tensor(places)
+    return models.output_names(models.Classifier(name, models.build(name, outputs), places), photos)
+
+
+def test_outputs_have_the_names_of_the_classes_that_stand_for_them(photos):
+    assert named("compact_vgg", 2, photos) == ["cat", "dog"]
+    assert named("compact_vgg", 4, photos, [3, 0]) == ["dog", "output 1", "output 2", "cat"]
+    assert named("compact_vgg", 1, photos, [0, 1]) == ["cat", "dog"]  # one unit is asked as two outputs
+
+
+def test_a_thousand_outputs_are_imagenets_but_for_those_that_have_a_class(photos):
+    names = named("squeezenet1_1", 1000, None)
+    assert (len(names), names[0], names[207]) == (1000, "tench", "golden retriever")
+    mixed = named("squeezenet1_1", 1000, photos, [281, 207])
+    assert (mixed[281], mixed[207]) == ("cat", "dog")
+    assert [n for i, n in enumerate(mixed) if i not in (281, 207)] == [
+        n for i, n in enumerate(names) if i not in (281, 207)
+    ]
+
+
+def test_outputs_nobody_named_have_their_numbers(photos, album):
+    assert named("compact_vgg", 3, None) == ["output 0", "output 1", "output 2"]
+    assert named("compact_vgg", 1, None) == ["output 0", "output 1"]
+    assert named("compact_vgg", 3, photos) == ["output 0", "output 1", "output 2"]  # two classes of another network
+    assert named("compact_vgg", 1, data.load(album / "cat" / "0.png")) == ["output 0", "output 1"]  # `all` is no class
+    assert named("timm:resnet10t", 2, None) == ["output 0", "output 1"]
 
 
 @pytest.mark.parametrize("kind", ["pth", "safetensors", "fp16", "module", "wrapped"])

@@ -1,5 +1,7 @@
 """helpers/parameters.py: wrong parameters are told before any work starts, each with the way out."""
 
+import sys
+
 import nbformat
 import pytest
 from hypothesis import given
@@ -150,6 +152,47 @@ def test_looked_up_kinds_say_why(tmp_path, data_home):
         parameters.check("demo", known, {"dataset": "nope", "model": "resnet19", "weights": "w.pth"})
     for said in ("no such folder", "Did you mean `resnet18`", "the path of a file that exists"):
         assert said in str(caught.value)
+
+
+def looked_up(kind, value, tmp_path):
+    """What the parameter `x` of this kind becomes, given this value."""
+    known = parameters.read(notebook(tmp_path, 'x: str = ""  # anything', f'bounds = {{"x": "{kind}"}}'))
+    return parameters.check("demo", known, {"x": value})["x"]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "pictures or none"])
+def test_pictures_are_an_embedded_set_a_folder_or_a_file(kind, tmp_path, data_home):
+    (tmp_path / "cat.jpg").touch()
+    for value in ("scenes", str(tmp_path), str(tmp_path / "cat.jpg")):
+        assert looked_up(kind, value, tmp_path) == value
+    with pytest.raises(CourseError, match="no such folder or prepared data set, nor a picture"):
+        looked_up(kind, str(tmp_path / "dog.jpg"), tmp_path)
+
+
+def test_no_pictures_is_an_answer_too(tmp_path, data_home):
+    assert looked_up("pictures or none", "", tmp_path) == ""
+    assert parameters.Parameter("x", "str", "", "", "pictures or none").expected() == (
+        "nothing, or an embedded data set, a folder or a picture"
+    )
+
+
+@pytest.mark.parametrize("kind", ["model", "model, auto or none"])
+def test_networks_of_timm_are_known_by_name(kind, tmp_path):
+    assert looked_up(kind, "timm:legacy_xception", tmp_path) == "timm:legacy_xception"
+    with pytest.raises(CourseError, match=r"`x` is 'timm:xceptoin41'.*timm's. Did you mean `timm:xception41`.*\?\n"):
+        looked_up(kind, "timm:xceptoin41", tmp_path)
+
+
+def test_a_name_like_no_other_is_told_in_one_sentence(tmp_path):
+    with pytest.raises(CourseError, match=r"torchvision's \(timm's are `timm:NAME`\)\.\n"):
+        looked_up("model", "zzz", tmp_path)
+
+
+def test_a_network_of_timm_without_timm_is_refused_with_the_way_to_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(CourseError, match=r"missing: pip install -e \.\[timm\]"):
+        looked_up("model", "timm:legacy_xception", tmp_path)
+    assert looked_up("model", "resnet18", tmp_path) == "resnet18"
 
 
 def test_variables_in_a_profile_are_filled_in_or_named(monkeypatch):
