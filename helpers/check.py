@@ -1,11 +1,14 @@
 """Checks that teach: what a notebook asks of its arguments, and of a toy that the reader can work out by hand."""
 
+import numpy as np
 import torch
 
 
 def close(found, expected, tolerance: float = 1e-6) -> None:
     """Say that the toy came out right, or show both numbers. NaN equals NaN: undefined is an answer, too."""
-    found, expected = (torch.as_tensor(v).double() for v in (found, expected))
+    # a copy: torch warns about arrays that pandas gives for reading only
+    given = (v.copy() if isinstance(v, np.ndarray) else v for v in (found, expected))
+    found, expected = (torch.as_tensor(v).double().cpu() for v in given)
     expected = expected.expand(found.shape) if expected.ndim == 0 else expected
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
         raise AssertionError(f"by hand it is {expected.tolist()}, the function says {found.tolist()}")

@@ -16,5 +16,12 @@ def t_interval(values) -> tuple[float, float, float]:
 def said(low: float, high: float, digits: int = 2) -> str:
     """An interval in words."""
     if not np.isfinite(low):
-        return "too few networks for an interval"
+        return "too few for an interval"
     return f"95 % interval {low:.{digits}f} to {high:.{digits}f}"
+
+
+def verdict(low: float, high: float) -> bool | None:
+    """Whether a gain is one: True above 0, False below, None when 0 is in its interval or nothing varied."""
+    if low == high:
+        return None  # three trainings that differ by the same one picture of 400 are no certainty
+    return True if low > 0 else False if high < 0 else None

@@ -27,4 +27,4 @@ def test_of_nothing_there_is_no_mean():
 def test_an_interval_in_words():
     assert said(0.5, 0.75) == "95 % interval 0.50 to 0.75"
     assert said(-0.0125, 0.5, 3) == "95 % interval -0.013 to 0.500"
-    assert said(-np.inf, np.inf) == "too few networks for an interval"
+    assert said(-np.inf, np.inf) == "too few for an interval"
