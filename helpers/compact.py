@@ -152,7 +152,8 @@ def separable_block(fan_in, fan_out):
 
 def _stage(fan_in, fan_out, stride):
     same = stride == 1 and fan_in == fan_out
-    return nn.Sequential(BasicBlock(fan_in, fan_out, stride, None if same else _shortcut(fan_in, fan_out, stride)))
+    shortcut = _shortcut(fan_in, fan_out, stride)  # drawn in any case: a seed gives the networks it always gave
+    return nn.Sequential(BasicBlock(fan_in, fan_out, stride, None if same else shortcut))
 
 
 def _shortcut(fan_in, fan_out, stride):
