@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from importnb import Notebook
 from PIL import Image
 
@@ -58,6 +59,15 @@ def interrupted_after(monkeypatch):
         return made
 
     return arrange
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Networks this small are no faster with more, and many times slower where others use the processor too."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

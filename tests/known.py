@@ -1,8 +1,11 @@
-"""A network whose Grad-CAM is known: what several notebooks are measured by."""
+"""What several tests are measured by: a network whose Grad-CAM is known, float tolerances, few scenes for many."""
+
+import json
 
 import torch
 from torch import nn
 
+from data_scripts import scenes
 from helpers.models import Classifier
 
 
@@ -25,3 +28,26 @@ class Red(nn.Module):
 
 
 RED = Classifier("red", Red().eval(), torch.arange(2), "half")
+
+# one rounding of float32 is 6e-8 relative; sums over some thousand terms in another order differ by a few hundred
+FLOAT = 1e-4
+
+
+def calibrated(model, size=64):
+    """Random weights, but batch norms that saw data: otherwise signals die out with depth."""
+    torch.manual_seed(0)
+    model.train()(torch.randn(8, 3, size, size))
+    return model.eval()
+
+
+def close(a, b, tolerance=FLOAT):
+    """Equal up to `tolerance` of the largest value."""
+    return (a - b).abs().max() <= tolerance * b.abs().max()
+
+
+def few_for_embedded(home, images, size, bias=0.0, name="scenes"):
+    """Draws a few small scenes under `home` that pass for the embedded ones of this name."""
+    folder = scenes.prepare(home, images=images, size=size, bias=bias, name=name, workers=1)
+    said = json.loads((folder / "dataset.json").read_text())
+    said["parameters"] |= {"images": 2000, "size": 128}
+    (folder / "dataset.json").write_text(json.dumps(said))

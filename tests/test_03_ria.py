@@ -1,7 +1,6 @@
 """notebooks/03_ria.ipynb: its equations by hand, by law, in plain loops and against other packages; then all of it."""
 
 import itertools
-import json
 import re
 import shutil
 
@@ -14,7 +13,7 @@ import torchvision
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import RED
+from known import RED, few_for_embedded
 from PIL import Image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from scipy import ndimage, stats
@@ -1226,10 +1225,7 @@ def few_scenes(tmp_path_factory):
     """A place for data where a few small scenes pass for the embedded ones, without a bias and with one of 0.9."""
     home = tmp_path_factory.mktemp("home")
     for name, bias in [("scenes", 0.0), ("scenes-bias0.9", 0.9)]:
-        folder = scenes.prepare(home, images=240, size=48, bias=bias, name=name, workers=1)
-        said = json.loads((folder / "dataset.json").read_text())
-        said["parameters"] |= {"images": 2000, "size": 128}
-        (folder / "dataset.json").write_text(json.dumps(said))
+        few_for_embedded(home, 240, 48, bias, name)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_DATA", str(home))
         yield home

@@ -3,7 +3,6 @@
 Sections 6 to 8, the protocol AVX, are tests/test_04_avx.py.
 """
 
-import json
 import math
 import re
 import shutil
@@ -19,12 +18,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import RED
+from known import RED, few_for_embedded
 from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
 
-from data_scripts import scenes
 from helpers import cli, data, models, reports
 from helpers.attribution import attribute
 from helpers.errors import CourseError
@@ -881,10 +879,7 @@ def test_the_command_line_says_what_is_wrong_and_how_it_is_right(capsys, tmp_pat
 def few_scenes(tmp_path_factory):
     """A place for data where a few small scenes pass for the embedded ones."""
     home = tmp_path_factory.mktemp("home")
-    folder = scenes.prepare(home, images=120, size=64, bias=0.0, name="scenes", workers=1)
-    said = json.loads((folder / "dataset.json").read_text())
-    said["parameters"] |= {"images": 2000, "size": 128}
-    (folder / "dataset.json").write_text(json.dumps(said))
+    few_for_embedded(home, 120, 64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_DATA", str(home))
         yield home

@@ -11,6 +11,7 @@ import torch
 from captum.attr import LayerGradCam, Saliency
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from known import calibrated, close
 from torch import nn
 from torchvision import models
 
@@ -19,24 +20,7 @@ from helpers.compact import CompactResNet
 from helpers.layers import last_conv
 from helpers.methods import METHODS, method, no_graph
 
-# one rounding of float32 is 6e-8 relative; sums over some thousand terms in another order differ by a few hundred
-FLOAT = 1e-4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Networks this small are no faster with more, and many times slower where others use the processor too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def calibrated(model, size=64):
-    """Random weights, but batch norms that saw data: otherwise signals die out with depth."""
-    torch.manual_seed(0)
-    model.train()(torch.randn(8, 3, size, size))
-    return model.eval()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +33,6 @@ def resnet():
 def pictures():
     torch.manual_seed(2)
     return torch.randn(5, 3, 64, 64), torch.tensor([0, 6, 3, 3, 1])
-
-
-def close(a, b, tolerance=FLOAT):
-    """Equal up to `tolerance` of the largest value."""
-    return (a - b).abs().max() <= tolerance * b.abs().max()
 
 
 def correlation(a, b):

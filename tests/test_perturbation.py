@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import pytorch_grad_cam as oracle
 import torch
+from known import calibrated, close
 from sklearn.linear_model import Ridge as TheirRidge
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -16,24 +17,7 @@ from helpers.compact import COMPACT
 from helpers.layers import last_conv
 from helpers.perturbation import Ridge, superpixels
 
-# one rounding of float32 is 6e-8 relative; sums over some thousand terms in another order differ by a few hundred
-FLOAT = 1e-4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Networks this small are no faster with more, and many times slower where others use the processor too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def calibrated(model, size=64):
-    """Random weights, but batch norms that saw data: otherwise signals die out with depth."""
-    torch.manual_seed(0)
-    model.train()(torch.randn(8, 3, size, size))
-    return model.eval()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +39,6 @@ def sharp():
     conv, dense = nn.Conv2d(3, 6, 3), nn.Linear(24, 3)
     dense.weight.data *= 20
     return nn.Sequential(conv, nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), dense)
-
-
-def close(a, b, tolerance=FLOAT):
-    """Equal up to `tolerance` of the largest value."""
-    return (a - b).abs().max() <= tolerance * b.abs().max()
 
 
 def rows_of(model, run):
