@@ -37,6 +37,11 @@ def cropped(n: int, generator: torch.Generator, scale=(0.8, 1.0), ratio=(0.75, 1
     return torch.stack([row_x, row_y], 1)
 
 
+def unmoved(n: int, generator: torch.Generator) -> torch.Tensor:
+    """`(n, 2, 3)` every picture as it is: what is at a place in it is at that place in training, too."""
+    return torch.eye(2, 3).repeat(n, 1, 1)
+
+
 class Way(NamedTuple):
     """How training pictures vary."""
 
@@ -45,7 +50,11 @@ class Way(NamedTuple):
     fit: str  # how pictures that are not varied, those of split val, come to show as much
 
 
-WAYS = {"turned": Way(turned, 0.875, "squash_crop"), "cropped": Way(cropped, 1.0, "squash")}
+WAYS = {
+    "turned": Way(turned, 0.875, "squash_crop"),
+    "cropped": Way(cropped, 1.0, "squash"),
+    "none": Way(unmoved, 1.0, "squash"),
+}
 
 
 def sampled(images: torch.Tensor, theta: torch.Tensor, size: int) -> torch.Tensor:

@@ -10,7 +10,7 @@ from .errors import CourseError, nearest
 
 EXACT_MODES = ("RGB", "L", "1")  # the others lose something on the way to RGB, and how is not ours to guess
 ORIENTATION = 0x0112  # EXIF tag: how the camera was held
-FITS = ("squash_crop", "squash", "cover")
+FITS = ("squash_crop", "squash", "cover", "pad")
 
 
 def open_image(path: Path) -> Image.Image:
@@ -82,11 +82,14 @@ def fitted(image: Image.Image, size: int, fit: str) -> np.ndarray:
     """`(3, size, size)` uint8.
 
     `squash_crop`: both sides to size / 0.875, then the centre (the Focus authors' tiles); `squash`: both sides to
-    size; `cover`: the short side to size, then the centre. A picture already of the wanted size is not resampled.
+    size; `cover`: the short side to size, then the centre; `pad`: the long side to size, black beside it. A picture
+    already of the wanted size is not resampled.
     """
     inner = int(size / 0.875) if fit == "squash_crop" else size
     if fit == "cover":
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR) if image.size != (size, size) else image
+    elif fit == "pad":
+        image = ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR) if image.size != (size, size) else image
     elif image.size != (inner, inner):
         image = image.resize((inner, inner), Image.Resampling.BILINEAR)
     x0 = (image.width - size) // 2

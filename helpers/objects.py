@@ -26,13 +26,13 @@ def object_masks(photos: Photos, size: int) -> torch.Tensor | None:
     return masks
 
 
-def given_boxes(photos: Photos) -> torch.Tensor | None:
-    """`(N, 4)` the column `box` in shares of each picture's sides, NaN where it is empty. None without the column."""
-    if "box" not in photos.table:
+def given_boxes(photos: Photos, column: str = "box") -> torch.Tensor | None:
+    """`(N, 4)` the boxes of a column in shares of each picture's sides, NaN where it is empty. None without the column."""
+    if column not in photos.table:
         return None
     boxes = torch.full((len(photos), 4), torch.nan)
-    for row, (file, box) in enumerate(zip(photos.table["image"], photos.table["box"], strict=True)):
-        if box:
+    for row, (file, box) in enumerate(zip(photos.table["image"], photos.table[column], strict=True)):
+        if isinstance(box, str) and box:
             (width, height), _ = check_image(photos.root / file)
             boxes[row] = torch.tensor([float(v) for v in box.split()]) / torch.tensor([width, height] * 2)
     return boxes

@@ -41,7 +41,9 @@ class Recipe:
 
     schedule   "cycle": up to `lr` and down again; "thirds": a tenth of it after each third (FaceX, FLAC); or "constant"
     optimiser  "amsgrad" (Focus), "adam", or "sgd" with momentum 0.9
-    augment    "turned": the Focus paper's crops, turns and flips (1.4); "cropped": RIVAL10's crops and flips (RIA)
+    augment    "turned": the Focus paper's crops, turns and flips (1.4); "cropped": RIVAL10's crops and flips (RIA);
+               "none": every picture as it is
+    fit        how a picture becomes a square, one of `helpers.images.FITS`; empty: squashed, as the augmentation wants
     free       which parameters learn, a regular expression that finds their names; the others, and the statistics of
                every BatchNorm, stay as they were. Empty: all learn
     normalise  the input statistics, a name of `helpers.models.NORMALISE`
@@ -56,6 +58,7 @@ class Recipe:
     schedule: str = "cycle"
     optimiser: str = "amsgrad"
     augment: str = "turned"
+    fit: str = ""
     weight_decay: float = 0.0
     free: str = ""
     normalise: str = "half"
@@ -135,8 +138,8 @@ def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, o
         raise CourseError(f"{len(objective.boxes)} boxes for {len(train_photos)} training pictures; expected one each")
     draft.mkdir(parents=True, exist_ok=True)
     way = augment.WAYS[recipe.augment]
-    read = reader(train_photos, int(recipe.size / way.part), "squash")
-    read_val = reader(val_photos, recipe.size, way.fit)
+    read = reader(train_photos, int(recipe.size / way.part), recipe.fit or "squash")
+    read_val = reader(val_photos, recipe.size, recipe.fit or way.fit)
     steps = len(train_photos) // recipe.batch
     with tqdm(total=recipe.epochs * steps, desc=f"training {recipe.name}", leave=False) as bar:
         bar.update(len(history) * steps)

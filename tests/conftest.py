@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import detoxai_there
 import numpy as np
 import pytest
 import torch
@@ -27,6 +28,16 @@ def real_data() -> Path:
 def notebook():
     """A notebook's functions and classes by its name, without running its experiments."""
     return lambda name: Notebook.load_file(str(REPO / f"notebooks/{name}.ipynb"), main=False, include_non_defs=False)
+
+
+@pytest.fixture(scope="session")
+def detoxai(tmp_path_factory):
+    """Parts of detoxai by name, see detoxai_there. Skips where it is not installed, but fails on CI."""
+    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    try:
+        return detoxai_there.load(tmp_path_factory.mktemp("detoxai"))
+    except ImportError as error:
+        missing(f"detoxai is not there ({error}): {detoxai_there.HINT}")
 
 
 @pytest.fixture
