@@ -27,7 +27,7 @@ def object_masks(photos: Photos, size: int) -> torch.Tensor | None:
 
 
 def given_boxes(photos: Photos, column: str = "box") -> torch.Tensor | None:
-    """`(N, 4)` the boxes of a column in shares of each picture's sides, NaN where it is empty. None without the column."""
+    """`(N, 4)` the boxes of a column in shares of each picture's sides, NaN where it is empty. None without it."""
     if column not in photos.table:
         return None
     boxes = torch.full((len(photos), 4), torch.nan)

@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from . import augment, compact
 from .data import Photos, data_root, manifest, reader
 from .errors import CourseError
+from .images import FITS
 from .models import Classifier, build, evaluate, fingerprint, normalised, placed
 
 OPTIMISERS = {
@@ -64,9 +65,10 @@ class Recipe:
     normalise: str = "half"
 
     def __post_init__(self):
-        for name, known in [("schedule", SCHEDULES), ("optimiser", OPTIMISERS), ("augment", augment.WAYS)]:
+        words = {"schedule": SCHEDULES, "optimiser": OPTIMISERS, "augment": augment.WAYS, "fit": ("", *FITS)}
+        for name, known in words.items():
             if (value := getattr(self, name)) not in known:
-                raise CourseError(f"{name} is {value!r}; expected one of {', '.join(known)}")
+                raise CourseError(f"{name} is {value!r}; expected one of {', '.join(filter(None, known))}")
 
 
 @dataclass(frozen=True)

@@ -100,5 +100,14 @@ def test_area_by_hand():
 
 
 def test_a_way_reads_pictures_and_checks_them_alike():
-    assert {way.fit for way in WAYS.values()} == {"squash_crop", "squash"}
+    assert {name: way.fit for name, way in WAYS.items()} == {
+        "turned": "squash_crop",
+        "cropped": "squash",
+        "none": "squash",
+    }
     assert [WAYS[name].part for name in ("turned", "cropped")] == [0.875, 1]
+
+
+def test_without_augmentation_every_pixel_stays():
+    images = torch.rand(3, 3, 40, 40, generator=draws(0))
+    assert torch.allclose(sampled(images, WAYS["none"].draw(3, draws(0)), 40), images, atol=1e-5)

@@ -357,6 +357,14 @@ def test_squash_crop_is_the_centre_of_the_squashed_picture():
     assert (found == pixels[4:60, 4:60].transpose(2, 0, 1)).all()
 
 
+def test_pad_keeps_the_shape_and_puts_black_beside_it():
+    found = images.fitted(Image.new("RGB", (178, 218), "white"), 218, "pad")  # CelebA's faces: 20 columns on each side
+    black = (found == 0).all((0, 1))
+    assert found.shape == (3, 218, 218)
+    assert np.flatnonzero(~black).tolist() == list(range(20, 198))
+    assert (found[:, :, 20:198] == 255).all()
+
+
 def test_an_unknown_fit_is_refused(album):
     with pytest.raises(CourseError, match="expected one of squash_crop"):
         data.load(album).images([0], 8, "stretch")

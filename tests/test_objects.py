@@ -87,6 +87,12 @@ def test_boxes_are_shares_of_each_pictures_own_sides_and_missing_ones_nan(pictur
     assert torch.allclose(boxes, torch.tensor(by_hand), equal_nan=True)
 
 
+def test_boxes_of_another_column_are_read_alike(pictures):
+    photos = pictures(hat_box=["12 6 36 18", "", "", ""])
+    assert objects.given_boxes(photos, "hat_box")[0].tolist() == [0.25, 0.25, 0.75, 0.75]
+    assert objects.given_boxes(photos) is None
+
+
 def test_boxes_fit_the_upright_picture(pictures):
     photos = pictures(box=["0 0 12 24", "", "", ""])
     exif = Image.Exif()

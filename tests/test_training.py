@@ -302,7 +302,8 @@ def test_every_optimiser_makes_the_steps_it_is_named_for(noise, optimiser, their
     [
         ("optimiser", "amsgrad, adam, sgd"),
         ("schedule", "cycle, thirds, constant"),
-        ("augment", "turned, cropped"),
+        ("augment", "turned, cropped, none"),
+        ("fit", "squash_crop, squash, cover, pad"),
     ],
 )
 def test_a_recipe_with_an_unknown_word_is_refused_before_any_training(name, known):
@@ -391,6 +392,26 @@ def test_cropped_pictures_are_checked_whole(noise):
     accuracy, loss = models.evaluate(classifier, val, data.reader(val, ONCE.size, "squash"))
     last = classifier.history[-1]
     assert (last["accuracy"], last["val_loss"]) == (pytest.approx(accuracy), pytest.approx(loss, rel=1e-4))
+
+
+def test_padded_pictures_are_padded_in_training_and_when_checked(tmp_path, data_home):
+    for label, grey in (("a", 250), ("b", 200)):
+        (tmp_path / "tall" / label).mkdir(parents=True)
+        for i in range(10):
+            Image.new("RGB", (21, 42), (grey, grey, grey - i)).save(tmp_path / "tall" / label / f"{i}.png")
+    photos, seen = data.divided(data.load(tmp_path / "tall")), []
+
+    def watching(net, images, labels):
+        seen.append(images)
+        return F.cross_entropy(net(images), labels)
+
+    recipe = replace(ONCE, batch=8, augment="none", fit="pad")
+    classifier = train(recipe, photos, objective=Objective(watching, "watching"))
+    black = torch.cat(seen).amax((0, 1, 2)) == -1  # (42,) columns, normalised by halves
+    assert black.tolist() == [column < 10 or column >= 31 for column in range(42)]
+    val = photos.split("val")
+    accuracy, loss = models.evaluate(classifier, val, data.reader(val, 42, "pad"))
+    assert classifier.history[-1]["val_loss"] == pytest.approx(loss, rel=1e-4)
 
 
 def test_too_few_pictures_are_told(album):
