@@ -25,7 +25,9 @@ def maps(name: str, R: torch.Tensor) -> torch.Tensor:
 
 def finite(name: str, values: torch.Tensor) -> torch.Tensor:
     """The values, when none is NaN or infinite; else a ValueError that counts those."""
-    if bad := (~torch.isfinite(values)).sum().item() if values.is_floating_point() else 0:
+    if not values.is_floating_point() or values.sum().isfinite():  # counting takes thirty times longer than one sum
+        return values
+    if bad := (~torch.isfinite(values)).sum().item():
         raise ValueError(f"{name} holds {bad} value(s) that are NaN or infinite")
     return values
 

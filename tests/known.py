@@ -1,11 +1,12 @@
-"""What several tests are measured by: a network whose Grad-CAM is known, float tolerances, few scenes for many."""
+"""What several tests are measured by: a network whose Grad-CAM is known, float tolerances, few pictures for many."""
 
 import json
 
+import nbformat
 import torch
 from torch import nn
 
-from data_scripts import scenes
+from data_scripts import faces, scenes
 from helpers.models import Classifier
 
 
@@ -47,7 +48,25 @@ def close(a, b, tolerance=FLOAT):
 
 def few_for_embedded(home, images, size, bias=0.0, name="scenes"):
     """Draws a few small scenes under `home` that pass for the embedded ones of this name."""
-    folder = scenes.prepare(home, images=images, size=size, bias=bias, name=name, workers=1)
+    _disguised(scenes.prepare(home, images=images, size=size, bias=bias, name=name, workers=1), 2000)
+
+
+def few_faces_for_embedded(home, images, size):
+    """Draws a few small faces under `home` that pass for the embedded ones."""
+    _disguised(faces.prepare(home, images=images, size=size, workers=1), 5000)
+
+
+def _disguised(folder, images):
     said = json.loads((folder / "dataset.json").read_text())
-    said["parameters"] |= {"images": 2000, "size": 128}
+    said["parameters"] |= {"images": images, "size": 128}
     (folder / "dataset.json").write_text(json.dumps(said))
+
+
+def step_through(plan):
+    """Every code cell in order, as a kernel does, but in this process: a kernel takes seconds to start."""
+    cells = {"__name__": "__main__"}
+    for cell in nbformat.read(plan.notebook, 4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, cells)
+        if "parameters" in cell.metadata.get("tags", ()):
+            cells |= plan.values

@@ -20,7 +20,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from known import RED
+from known import RED, few_faces_for_embedded, step_through
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -865,16 +865,6 @@ def question(folder, given):
     )
 
 
-def step_through(plan):
-    """Every code cell in order, as a kernel does, but in this process: a kernel takes seconds to start."""
-    cells = {"__name__": "__main__"}
-    for cell in nbformat.read(plan.notebook, 4).cells:
-        if cell.cell_type == "code":
-            exec(cell.source, cells)
-        if "parameters" in cell.metadata.get("tags", ()):
-            cells |= plan.values
-
-
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_told_before_anything_is_trained(mine, data_home, monkeypatch, case):
     spoil, given, said = BAD[case]
@@ -905,10 +895,7 @@ def test_bad_input_makes_a_report_that_says_so(mine, data_home, tmp_path):
 def few_faces(tmp_path_factory):
     """A place for data where 480 drawn faces of 64 px pass for the embedded ones: our parser learns from few, too."""
     home = tmp_path_factory.mktemp("home")
-    folder = faces.prepare(home, images=480, size=64, workers=1)
-    said = json.loads((folder / "dataset.json").read_text())
-    whole = {"images": 5000, "size": 128, "seed": 0}
-    (folder / "dataset.json").write_text(json.dumps(said | {"parameters": whole}))
+    few_faces_for_embedded(home, 480, 64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COURSE_DATA", str(home))
         yield home
