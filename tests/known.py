@@ -70,3 +70,15 @@ def step_through(plan):
             exec(cell.source, cells)
         if "parameters" in cell.metadata.get("tags", ()):
             cells |= plan.values
+
+
+def browsed(chromium, path):
+    """A page's title, how many of its pictures are broken, how many pixels it is too wide, and what it asked for."""
+    page, asked = chromium.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    title = page.locator("h1").first.inner_text()
+    broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    page.close()
+    return title, broken, wide, [url for url in asked if not url.startswith(("file:", "data:"))]

@@ -13,7 +13,7 @@ import torchvision
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import RED, few_for_embedded
+from known import RED, browsed, few_for_embedded
 from PIL import Image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from scipy import ndimage, stats
@@ -1343,15 +1343,9 @@ def test_a_folder_without_masks_is_left_to_lost(mine, data_home, tmp_path):
 
 @pytest.mark.slow
 def test_the_page_is_whole_in_a_browser(whole, chromium):
-    page, asked = chromium.new_page(), []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((whole / "report.html").as_uri())
-    assert page.locator("h1").first.inner_text().startswith("3 · RIA")
-    broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    page.close()
-    assert (broken, wide) == (0, 0)
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    title, broken, wide, asked = browsed(chromium, whole / "report.html")
+    assert title.startswith("3 · RIA")
+    assert (broken, wide, asked) == (0, 0, [])
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import RED, few_for_embedded
+from known import RED, browsed, few_for_embedded
 from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
@@ -962,15 +962,9 @@ def test_every_way_to_count_peaks_is_in_the_table_of_choices(whole):
 
 @pytest.mark.slow
 def test_the_page_is_whole_in_a_browser(whole, chromium):
-    page, asked = chromium.new_page(), []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((whole / "report.html").as_uri())
-    assert page.locator("h1").first.inner_text().startswith("4 · ADVISE")
-    broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    page.close()
-    assert (broken, wide) == (0, 0)
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    title, broken, wide, asked = browsed(chromium, whole / "report.html")
+    assert title.startswith("4 · ADVISE")
+    assert (broken, wide, asked) == (0, 0, [])
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from known import FLOAT, calibrated, close, few_faces_for_embedded, step_through
+from known import FLOAT, browsed, calibrated, close, few_faces_for_embedded, step_through
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -850,15 +850,9 @@ def test_every_figure_is_drawn_and_says_what_it_shows(whole):
 
 @pytest.mark.slow
 def test_the_page_is_whole_in_a_browser(whole, chromium):
-    page, asked = chromium.new_page(), []
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((whole / "report.html").as_uri())
-    assert page.locator("h1").first.inner_text().startswith("5 · Debiasing")
-    broken = page.evaluate("[...document.images].filter(i => !i.complete || !i.naturalWidth).length")
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    page.close()
-    assert (broken, wide) == (0, 0)
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    title, broken, wide, asked = browsed(chromium, whole / "report.html")
+    assert title.startswith("5 · Debiasing")
+    assert (broken, wide, asked) == (0, 0, [])
 
 
 @pytest.fixture
