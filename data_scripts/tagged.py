@@ -1,7 +1,7 @@
 """Any data set with a bias whose place is certain: every picture twice, as it is and with a painted tag on it.
 
 The tag knows neither label nor picture, and its rectangle is the same in all. So any correlation between tag and label
-is a choice of rows (`helpers.subsets.biased`), and where a network that learnt it must look is known to the pixel.
+is a choice of rows (`helpers.data.biased`), and where a network that learnt it must look is known to the pixel.
 """
 
 import hashlib
@@ -9,20 +9,17 @@ import json
 from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from helpers import images
 from helpers.images import FITS, fitted, read_image
+from helpers.photos import OWN_COLUMNS, Photos
 
 from . import embedded, shapes
 from .embedded import expect, whole
 from .shapes import SUPERSAMPLING, between, colour
-
-if TYPE_CHECKING:
-    from helpers.data import Photos  # which imports this package
 
 OWN = ("Tag", "tag_box", "original")  # the columns that are new
 WHITE, INK = np.full(3, 255.0), (38, 42, 48, 255)
@@ -30,7 +27,7 @@ WHITE, INK = np.full(3, 255.0), (38, 42, 48, 255)
 
 def prepare(
     root: Path,
-    photos: "Photos",
+    photos: Photos,
     size: int = 224,
     place: tuple[float, float, float, float] = (0.06, 0.80, 0.22, 0.14),
     seed: int = 0,
@@ -50,7 +47,7 @@ def prepare(
     Raises ValueError for a parameter out of range and for photos that have a new column already, CourseError naming a
     picture that cannot be read, FileExistsError when the folder holds something else.
     """
-    from helpers.data import OWN_COLUMNS, manifest
+    from helpers.data import manifest  # which imports this package
 
     expect("size", size, whole(size) and size >= 32, "a whole number of pixels, at least 32")
     expect("seed", seed, whole(seed) and seed >= 0, "a whole number from 0")

@@ -6,24 +6,24 @@ import platform
 import shutil
 import signal
 import sys
-import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import data, parameters
-from .errors import CourseError, nearest
+from . import cli_data, data, parameters
+from .cli_data import print_table
+from .errors import CourseError, Missing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; the exit code: 0 well, 1 a run failed, 2 the user's mistake, 130 interrupted."""
+    """Run a command line; its exit code: 0 well, 1 a run failed, 2 a mistake, 3 files to be got, 130 interrupted."""
     arguments = _parser().parse_args(argv)
     try:
         return arguments.act(arguments)
     except CourseError as error:
         print("course: " + str(error).replace("\n", "\n        "), file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, Missing) else 2
     except BrokenPipeError:  # `course params ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -48,12 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     act.add_argument("--out", type=Path, help="where reports go (default: reports/out)")
     act.add_argument("--force", action="store_true", help="run again, beside the finished run")
     act.set_defaults(act=_run)
-    act = acts.add_parser("data", help="the data sets: list, or prepare one")
-    what = act.add_subparsers(required=True, metavar="list|prepare")
-    what.add_parser("list", help="every data set, and whether it is prepared").set_defaults(act=_data_list)
-    prepare = what.add_parser("prepare", help="make a data set (or `all`) ready")
-    prepare.add_argument("name")
-    prepare.set_defaults(act=_data_prepare)
+    act = acts.add_parser("data", help="the data sets: list, prepare one, or find the regions in one")
+    cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks"))
     acts.add_parser("doctor", help="what this machine has and lacks").set_defaults(act=_doctor)
     return parser
 
@@ -74,7 +70,7 @@ def _params(arguments) -> int:
     for p in parameters.read(reports.notebook(arguments.notebook)):
         default = ",".join(map(str, p.default)) if isinstance(p.default, list) else str(p.default)
         rows.append((p.name, p.type, default, p.expected() if p.bounds is not None else "", p.help))
-    _print_table(rows)
+    print_table(rows)
     return 0
 
 
@@ -96,29 +92,6 @@ def _run(arguments) -> int:
     if arguments.notebook == "all":
         print(reports.write_index(arguments.out or reports.OUT))
     return 1 if failed else 0
-
-
-def _data_list(_) -> int:
-    from data_scripts import EMBEDDED
-
-    rows = [("name", "prepared", "what it is")]
-    for name in EMBEDDED:
-        ready = (data.data_root() / name / "index.csv").is_file()
-        rows.append((name, "yes" if ready else "no", EMBEDDED[name]))
-    _print_table(rows)
-    return 0
-
-
-def _data_prepare(arguments) -> int:
-    from data_scripts import EMBEDDED
-
-    if arguments.name not in ("all", *EMBEDDED):
-        raise CourseError(
-            f"no data set `{arguments.name}`.{nearest(arguments.name, EMBEDDED)} There are: all, {', '.join(EMBEDDED)}"
-        )
-    for name in EMBEDDED if arguments.name == "all" else [arguments.name]:
-        print(data.find(name))
-    return 0
 
 
 def _doctor(_) -> int:
@@ -157,17 +130,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "MISSING"
-
-
-def _print_table(rows: list[tuple]) -> None:
-    """Columns as wide as they need to be, the last one wrapped to the terminal."""
-    widths = [min(34, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
-    room = max(30, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
-    for row in rows:
-        cells = [textwrap.wrap(text, width) or [""] for text, width in zip(row, [*widths, room], strict=True)]
-        for i in range(max(map(len, cells))):
-            line = (cell[i] if i < len(cell) else "" for cell in cells)
-            print("  ".join(f"{text:{width}}" for text, width in zip(line, [*widths, 0], strict=True)).rstrip())
 
 
 if __name__ == "__main__":

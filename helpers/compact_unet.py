@@ -13,9 +13,10 @@ from tqdm.auto import tqdm
 
 from . import compact
 from .compact import conv_block
-from .data import Photos, data_root, manifest, reader
+from .data import data_root, manifest, reader
 from .errors import CourseError
 from .models import normalised, placed
+from .photos import Photos
 from .training import finish, keep, resumed, step
 
 CELL = 2  # it thinks in cells of 2 x 2 pixels and answers for each pixel: a quarter of the time, the same thin lines

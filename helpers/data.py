@@ -13,100 +13,29 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 import data_scripts
+from data_scripts import prepare, sources
 
 from . import index
 from .errors import CourseError, nearest
-from .images import FITS, fitted, open_image, read_image, read_layers, read_mask
+from .images import open_image
+from .photos import OWN_COLUMNS, Photos
+from .subsets import labelled, shares, values
 
 REPO = Path(__file__).resolve().parents[1]
-OWN_COLUMNS = ("image", "split", "label", "mask", "layers", "box")  # of index.csv; all others are attributes
 
 
 def data_root() -> Path:
     """Where prepared data and trained weights live: $COURSE_DATA, else `data/` in the project."""
     return Path(os.environ.get("COURSE_DATA") or REPO / "data")
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Pictures with labels: `table` (one row each), the class names, and the model output each class stands for.
-
-    `root / image` is a picture's path; of a single picture `root` is all of it and `image` is empty.
-    """
-
-    root: Path
-    table: pd.DataFrame
-    classes: list[str]
-    outputs: torch.Tensor
-    regions: dict[int, str]
-    skipped: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def __len__(self):
-        return len(self.table)
-
-    @cached_property
-    def labels(self) -> torch.Tensor:
-        """`(N,)` position of each picture's class in `classes`."""
-        return torch.tensor(self.table["_class"].to_numpy(dtype=np.int64, copy=True))
-
-    def rows(self, keep) -> "Photos":
-        """Only the rows that a boolean mask or a list of positions keeps."""
-        mask = isinstance(keep, np.ndarray) and keep.dtype == bool
-        return replace(self, table=self.table[keep] if mask else self.table.iloc[list(keep)])
-
-    def split(self, name: str) -> "Photos":
-        """Only the rows of one split. Raises CourseError naming the splits there are when it is empty."""
-        part = self.rows((self.table["split"] == name).to_numpy())
-        if not len(part):
-            there = ", ".join(sorted(self.table["split"].unique()))
-            raise CourseError(f"{self.root}: no pictures in split `{name}`; it has: {there}")
-        return part
-
-    def images(self, rows: Iterable[int], size: int, fit: str = "cover") -> torch.Tensor:
-        """`(n, 3, size, size)` uint8 pictures at these positions, fitted as `helpers.images.fitted` says."""
-        if fit not in FITS:
-            raise CourseError(f"fit is {fit!r}; expected one of {', '.join(FITS)}")
-        files = [self.root / self.table["image"].iloc[int(i)] for i in rows]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            arrays = list(pool.map(lambda file: fitted(read_image(file), size, fit), files))
-        return torch.from_numpy(np.stack(arrays)) if arrays else torch.empty(0, 3, size, size, dtype=torch.uint8)
-
-    def masks(self, rows: Iterable[int]) -> list[np.ndarray]:
-        """Region ids `(H, W)` uint8 of the pictures at these positions, each at its picture's own size."""
-        if "mask" not in self.table:
-            raise CourseError(f"{self.root}: index.csv has no column `mask`, which this needs")
-        return [read_mask(self.root / self.table["mask"].iloc[int(i)]) for i in rows]
-
-    def layers(self, rows: Iterable[int]) -> torch.Tensor:
-        """`(n, R, H, W)` bool: each region of `regions` in their order, where pixels may belong to several or to none.
-
-        Read from the folders of the column `layers`, one `<region>.png` or `<number>_<region>.png` a region as
-        CelebAMask-HQ has them; where a picture has no such folder, its palette mask taken apart, a pixel a region.
-        Raises CourseError when the masks differ in size.
-        """
-        rows, ids = [int(i) for i in rows], np.array(list(self.regions), dtype=np.uint8)
-        folders = self.table["layers"].iloc[rows].tolist() if "layers" in self.table else [""] * len(rows)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(lambda row, folder: self._layers(row, folder, ids), rows, folders))
-        if len(sizes := {tuple(one.shape[1:]) for one in found}) > 1:
-            raise CourseError(f"{self.root}: masks of different sizes, {sorted(sizes)}; a batch needs one size")
-        return torch.from_numpy(np.stack(found))
-
-    def _layers(self, row: int, folder: str, ids: np.ndarray) -> np.ndarray:
-        if folder:
-            return read_layers(self.root / folder, list(self.regions.values()))
-        return read_mask(self.root / self.table["mask"].iloc[row]) == ids[:, None, None]
 
 
 def reader(photos: Photos, size: int, fit: str, budget: int = 1 << 31) -> Callable[[Iterable[int]], torch.Tensor]:
@@ -175,31 +104,39 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
 
 
 def find(dataset: str | Path) -> Path:
-    """Where a data set lies; an embedded one is made on first use. Raises CourseError as `located` does."""
+    """Where a data set lies; an embedded one, or one whose files were placed, is made on first use.
+
+    Nothing is downloaded. Raises CourseError as `located` does.
+    """
+    place = located(dataset)
     if str(dataset) in data_scripts.EMBEDDED:
         return importlib.import_module(f"data_scripts.{dataset}").prepare(data_root())
-    return located(dataset)
+    if str(dataset) in prepare.SCRIPTS and not prepare.prepared(place):
+        prepare.prepare(str(dataset), data_root(), online=False)
+    return place
 
 
 def located(dataset: str | Path) -> Path:
     """Where a data set is or will be, nothing made. Raises CourseError saying what to do when there is none."""
-    name = str(dataset)
+    name, scripts = str(dataset), (*data_scripts.EMBEDDED, *prepare.SCRIPTS)
+    if name in prepare.SCRIPTS and not prepare.prepared(data_root() / name) and not Path(name).is_dir():
+        sources.chosen(prepare.described(name), [sources.folder_of(name, data_root())], online=False)
+        return data_root() / name
     for place in (Path(name).expanduser(), data_root() / name):
         if place.is_dir() or place.is_file() or name in data_scripts.EMBEDDED:
             return place
     raise CourseError(
-        f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, data_scripts.EMBEDDED)} "
+        f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, scripts)} "
         f"Give a picture, a folder (with index.csv, one sub-folder per class, or only pictures) or one of: "
-        f"{', '.join(data_scripts.EMBEDDED)}"
+        f"{', '.join(scripts)}"
     )
 
 
 def manifest(dataset: str | Path) -> str:
     """A short hash that changes when the data set does: its tables, and name, size and time of every other file."""
     root = find(dataset)
-    recipe = root / "dataset.json"
-    if recipe.is_file() and root.resolve().is_relative_to(data_root().resolve()):  # made by us: its recipe names it
-        return hashlib.sha256(recipe.read_bytes()).hexdigest()[:12]
+    if _recipe(root):
+        return hashlib.sha256((root / "dataset.json").read_bytes()).hexdigest()[:12]
     digest = hashlib.sha256()
     base, files = (root.parent, [root]) if root.is_file() else (root, root.rglob("*"))
     for file in sorted(p for p in files if p.is_file()):
@@ -225,6 +162,62 @@ def divided(photos: Photos, share: float = 0.2, seed: int = 0) -> Photos:
     return replace(photos, table=table)
 
 
+class Biased(NamedTuple):
+    """Pictures of `biased`, the cells of each split drawn from, and the correlation or phi that split train has."""
+
+    photos: Photos
+    cells: pd.DataFrame
+    reached: float
+
+
+def biased(
+    photos: Photos,
+    target: str,
+    attributes: str | Iterable[str],
+    correlation: float | None = None,
+    *,
+    phi: float | None = None,
+    balanced_test: bool = True,
+    seed: int = 0,
+) -> Biased:
+    """As many pictures of split train as can be with the attributes tied to the target, which becomes their label.
+
+    The classes are balanced. `correlation` is P(every attribute = y | target = y); what is left of a class is divided
+    evenly between its other cells (FaceX, section 4.1). `phi` is the coefficient of the target and one attribute. In
+    the other splits all cells get one size; `balanced_test=False` leaves these as they are. Cells are filled without
+    replacement, their sizes rounded down, and listed: share wanted, available, taken.
+    Raises CourseError naming a cell that is needed and empty or, with phi, too small for one picture of each.
+    """
+    names = [target, attributes] if isinstance(attributes, str) else [target, *attributes]
+    tied = shares(len(names) - 1, correlation, phi)
+    photos, splits = labelled(photos, target), photos.table["split"].to_numpy()
+    bits = np.column_stack([values(photos, name) for name in names])
+    others = sorted({*splits} - {"train"}) if balanced_test else []
+    wanted = {"train": tied} | dict.fromkeys(others, dict.fromkeys(tied, 1 / len(tied)))
+    kept, tables = [np.flatnonzero(~np.isin(splits, [*wanted]))], []
+    for split, share in wanted.items():
+        here = {c: np.flatnonzero((splits == split) & (bits == c).all(1)) for c in share}
+        room = {c: len(here[c]) / share[c] for c in share if share[c]}
+        size = min(room.values()) if phi is None else int(min(room.values()) + 1e-9)  # FaceX does not round it
+        taken = {c: int(size * share[c] + 1e-9) for c in share}  # 1e-9: 0.29999 / 0.1 would lose a picture
+        if not size or (phi is not None and not all(taken[c] for c in room)):
+            cell = min(room, key=room.get)
+            said = ", ".join(f"{name}: {bit}" for name, bit in zip(names, cell, strict=True))
+            asked = f"correlation {correlation}" if phi is None else f"phi {phi}"
+            asked = asked if split == "train" else "balanced_test (False leaves this split as it is)"
+            there = f"{n}, too few" if (n := len(here[cell])) else "none"
+            raise CourseError(f"{photos.root}, split {split}: {asked} needs pictures with {said}; there are {there}")
+        rng = np.random.default_rng(seed)  # anew for each split: the test pictures stay whatever train has
+        kept += [rng.permutation(here[c])[: taken[c]] for c in share]
+        table = pd.DataFrame([(split, *c) for c in share], columns=["split", *names])
+        available = [len(rows) for rows in here.values()]
+        tables.append(table.assign(share=share.values(), available=available, taken=taken.values()))
+    taken = tables[0]["taken"]
+    n, agree = int(taken.sum()), int(taken[[len({*c}) == 1 for c in tied]].sum())
+    reached = agree / n if phi is None else (2 * agree - n) / n  # the margins are balanced
+    return Biased(photos.rows(np.sort(np.concatenate(kept))), pd.concat(tables, ignore_index=True), reached)
+
+
 def own_outputs(photos: Photos) -> Photos:
     """The same pictures for a network trained on them: one output a class, in the order of `classes`."""
     return replace(photos, outputs=torch.arange(len(photos.classes)))
@@ -232,19 +225,22 @@ def own_outputs(photos: Photos) -> Photos:
 
 def _check(root, table, regions, known) -> tuple[dict[int, str], int]:
     """Reasons of the bad rows by row number, and how many pictures EXIF turned. Remembered until the files change."""
+    if "turned" in (recipe := _recipe(root)):  # a script has checked it, and left the bad ones out
+        return {}, recipe["turned"]
     memory = data_root() / "checked" / f"{manifest(root)}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}.json"
     if memory.is_file():
         bad, turned = json.loads(memory.read_text())
         return {int(k): v for k, v in bad.items()}, turned
-    labels = None if known is None else set(known["folder"])
-    rows = table.to_dict("records")
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(lambda row: index.problem(root, row, regions, labels), rows)
-        found = list(tqdm(found, total=len(rows), desc=f"checking {root.name}", delay=2, leave=False))
-    bad = {i: reason for i, (reason, _) in enumerate(found) if reason}
-    turned = sum(t for _, t in found)
+    bad, turned = index.problems(root, table, regions, None if known is None else set(known["folder"]), root.name)
     memory.parent.mkdir(parents=True, exist_ok=True)
     temporary = memory.with_suffix(f".{os.getpid()}")
     temporary.write_text(json.dumps([bad, turned]))
     temporary.replace(memory)
     return bad, turned
+
+
+def _recipe(root: Path) -> dict:
+    """dataset.json of a data set that was made here, which tells all of it; {} for any other."""
+    file = root / "dataset.json"
+    ours = file.is_file() and root.resolve().is_relative_to(data_root().resolve())
+    return json.loads(file.read_text()) if ours else {}

@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend: it is shown without a traceback, and it says the way out."""
+"""The errors that are the user's to mend: they are shown without a traceback, and they say the way out."""
 
 from difflib import get_close_matches
 
@@ -8,6 +8,10 @@ class CourseError(ValueError):
 
     def _render_traceback_(self):  # what IPython shows in place of a traceback
         return [f"{type(self).__name__}: {self}"]
+
+
+class Missing(CourseError):
+    """Nothing is wrong, but something has to be got first. The message says what, from where, and where to put it."""
 
 
 def nearest(name: str, known) -> str:

@@ -48,16 +48,27 @@ def read_mask(path: Path) -> np.ndarray:
 def read_layers(folder: Path, regions: list[str]) -> np.ndarray:
     """One bool layer a region `(R, H, W)` from `<region>.png` or `<number>_<region>.png` files; no file: no pixel.
 
-    Other values than 0 and the file's largest are cut at half of it. Raises CourseError naming the file.
+    Where pictures share a folder, as CelebAMask-HQ has them, `folder` is how the files of one begin: `0/00012` stands
+    for the `0/00012_<region>.png`. Other values than 0 and the file's largest are cut at half of it. Raises CourseError
+    naming the file.
     """
-    files = {re.sub(r"^\d+_", "", file.stem): file for file in sorted(folder.glob("*.png"))}
+    files = _layer_files(folder, regions)
     if unknown := sorted(set(files) - set(regions)):
         raise CourseError(f"{files[unknown[0]]}: region `{unknown[0]}` is unknown.{nearest(unknown[0], regions)}")
     found = {name: _cut(file) for name, file in files.items()}
     if len(sizes := {one.shape for one in found.values()}) != 1:
-        raise CourseError(f"{folder}: {'layers of several sizes, ' + str(sorted(sizes)) if sizes else 'no PNG in it'}")
+        nothing = "no PNG in it" if folder.is_dir() else f"no such folder, and no PNG named {folder.name}_<region>.png"
+        raise CourseError(f"{folder}: {'layers of several sizes, ' + str(sorted(sizes)) if sizes else nothing}")
     empty = np.zeros(sizes.pop(), bool)
     return np.stack([found.get(name, empty) for name in regions])
+
+
+def _layer_files(folder: Path, regions: list[str]) -> dict[str, Path]:
+    if folder.is_dir():
+        return {re.sub(r"^\d+_", "", file.stem): file for file in sorted(folder.glob("*.png"))}
+    # asked for one by one: listing a folder of 24,000 files for a dozen of them would take longer than reading them
+    files = {name: folder.with_name(f"{folder.name}_{name}.png") for name in regions}
+    return {name: file for name, file in files.items() if file.is_file()}
 
 
 def _cut(path: Path) -> np.ndarray:

@@ -1,14 +1,19 @@
 """The tables of a data set, read and checked: index.csv, classes.csv, regions.csv, or the folders in their place."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from .errors import CourseError, nearest
 from .images import check_image, read_layers, read_mask
 
 REQUIRED = ("image", "split", "label")
+CHUNK = 4096  # rows in work at once: a data set of a million pictures is checked in bounded memory
+STRAY = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures; macOS starts such names with a dot
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -45,7 +50,7 @@ def folders(root: Path) -> pd.DataFrame:
         (str(file.relative_to(root)), split, folder.name)
         for split, folder in pairs
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and not file.name.startswith(".")
+        if _picture(file)
     ] or [(file.name, "val", "all") for file in _files(root)]
     if not rows:
         raise CourseError(f"{root}: found neither index.csv nor sub-folders with pictures (one per class) nor pictures")
@@ -70,7 +75,11 @@ def _images(root: Path) -> pd.DataFrame:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+    return sorted(file for file in folder.iterdir() if _picture(file))
+
+
+def _picture(file: Path) -> bool:
+    return not file.name.startswith(".") and file.name.lower() not in STRAY and file.is_file()
 
 
 def numbers(table: pd.DataFrame, columns: set[str]) -> pd.DataFrame:
@@ -107,6 +116,25 @@ def regions(file: Path) -> dict[int, str]:
         return {int(i): name for i, name in zip(table["id"], table["region"], strict=True)}
     except ValueError as error:
         raise CourseError(f"{file}: ids are whole numbers ({error})") from None
+
+
+def problems(root: Path, table: pd.DataFrame, regions: dict, labels: set | None, name: str) -> tuple[dict, int]:
+    """Every file decoded: {row: what is wrong with it} of the bad rows, and how many pictures EXIF turned."""
+    columns = [c for c in ("image", "label", "mask", "layers", "box") if c in table]
+    bad, turned = {}, 0
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=len(table), desc=f"checking {name}", delay=2, leave=False) as bar,
+    ):
+        for start in range(0, len(table), CHUNK):
+            rows = table[columns].iloc[start : start + CHUNK]
+            found = pool.map(lambda row: problem(root, row, regions, labels), rows.to_dict("records"))
+            for row, (reason, turns) in zip(rows.index, found, strict=True):
+                turned += turns
+                if reason:
+                    bad[row] = reason
+                bar.update()
+    return bad, turned
 
 
 def problem(root: Path, row: dict, regions: dict, labels: set | None) -> tuple[str, bool]:

@@ -12,8 +12,8 @@ from torch import nn
 
 from . import timm_networks
 from .compact import COMPACT
-from .data import Photos
 from .errors import CourseError, nearest
+from .photos import Photos
 from .weights import fill, fingerprint, read_state, some
 
 NORMALISE = {
@@ -195,17 +195,23 @@ def _usual(name: str) -> str:
     )
 
 
+def published(name: str) -> torchvision.models.WeightsEnum:
+    """torchvision's weights of one of its architectures for the 1000 outputs of ImageNet."""
+    known = torchvision.models.get_model_weights(name)
+    return getattr(known, "IMAGENET1K_V1", None) or next(iter(known))  # V1: the weights of the papers' time
+
+
 def _download(name: str) -> dict[str, torch.Tensor]:
     if name in COMPACT:
         raise CourseError(f"model `{name}` is ours and has no ImageNet weights; use weights=train or a path")
     build(name, 1)  # an unknown name is told first
-    known = torchvision.models.get_model_weights(name)
-    weights = getattr(known, "IMAGENET1K_V1", None) or next(iter(known))  # V1: the weights of the papers' time
+    weights = published(name)
     place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
     try:
         return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         raise CourseError(
             f"weights imagenet: {weights} could not be downloaded ({error}). On a machine with internet, fetch "
-            f"{weights.url} and place it at {place}, or give its path: -p weights=PATH"
+            f"{weights.url} and place it at {place}, or give its path: -p weights=PATH "
+            f"(`course data prepare weights {name}` checks the file, too)"
         ) from None

@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from .data import Photos
 from .images import check_image
+from .photos import Photos
 
 
 def object_masks(photos: Photos, size: int) -> torch.Tensor | None:

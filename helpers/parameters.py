@@ -18,7 +18,7 @@ import nbformat
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
 
-from .errors import CourseError, nearest
+from .errors import CourseError, Missing, nearest
 
 TAGS = ("parameters-above", "parameters")  # papermill sets its values below the one named `parameters`
 TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
@@ -90,7 +90,10 @@ def read(notebook: Path) -> list[Parameter]:
 
 
 def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dict[str, Any]:
-    """Every parameter's value, typed: `values` over the defaults. Raises CourseError naming each that is wrong."""
+    """Every parameter's value, typed: `values` over the defaults. Raises CourseError naming each that is wrong.
+
+    It is a Missing when nothing is wrong but files that have to be got.
+    """
     known = {p.name: p for p in parameters}
     if unknown := [key for key in values if key not in known]:
         lines = [f"{name}: unknown parameter `{key}`.{nearest(key, known)}" for key in unknown]
@@ -102,7 +105,8 @@ def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dic
         return model(**given).model_dump()
     except ValidationError as error:
         wrong = {e["loc"][0]: (e["input"], e.get("ctx", {}).get("error")) for e in error.errors()}
-        raise CourseError("\n".join(_complaint(name, known[k], v, why) for k, (v, why) in wrong.items())) from None
+        kind = Missing if all(isinstance(why, Missing) for _, why in wrong.values()) else CourseError
+        raise kind("\n".join(_complaint(name, known[k], v, why) for k, (v, why) in wrong.items())) from None
 
 
 def _complaint(name: str, parameter: Parameter, value, why) -> str:

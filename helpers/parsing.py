@@ -7,7 +7,7 @@ be asked for.
 
 import json
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import nn
 
+from data_scripts import weights
+
 from . import index
 from .compact_unet import SIZE, CompactUNet, trained
-from .data import Photos
 from .errors import CourseError, nearest
 from .models import NORMALISE, fill, normalised, placed, read_state
+from .photos import Photos
 
 # facer's farl/celebm/448, channel by channel. Its authors call channel 4 `rr`, right ear, but trained it on
 # CelebAMask-HQ's l_ear files (FaRL, farl/datasets/celebamask_hq.py), and so for brows and eyes: the files' names rule
@@ -57,6 +59,17 @@ def parse(parser: Parser, images: torch.Tensor, regions: dict[int, str], batch: 
     """
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected uint8 (N, 3, H, W)")
+    found = torch.empty(len(images), *images.shape[2:], dtype=torch.uint8)
+    for row, ids in enumerate(parse_each(parser, images, regions, [tuple(images.shape[2:])] * len(images), batch)):
+        found[row] = ids
+    return found.to(images.device)
+
+
+@torch.no_grad()
+def parse_each(
+    parser: Parser, images: torch.Tensor, regions: dict[int, str], sizes: list[tuple[int, int]], batch: int = 16
+) -> Iterator[torch.Tensor]:
+    """The same one by one, on the CPU, each at a size (H, W) of its own: of pictures squashed into one batch."""
     ids = {name: number for number, name in regions.items()}
     if not {*parser.regions} & {*ids} - {"background"}:
         raise CourseError(
@@ -65,12 +78,10 @@ def parse(parser: Parser, images: torch.Tensor, regions: dict[int, str], batch: 
         )
     rest = ids.get("background", 255)
     number = torch.tensor([ids.get(name, rest) for name in parser.regions], dtype=torch.uint8, device=parser.device)
-    found = torch.empty(len(images), *images.shape[2:], dtype=torch.uint8)
     for rows in torch.arange(len(images)).split(batch):
         logits = _logits(parser.net(_prepared(parser, images[rows])))
         for row, one in zip(rows, logits, strict=True):  # one by one: 19 channels of large pictures fill the memory
-            found[row] = number[F.interpolate(one[None], size=images.shape[2:], mode="bilinear").argmax(1)[0]].cpu()
-    return found.to(images.device)
+            yield number[F.interpolate(one[None], size=sizes[row], mode="bilinear").argmax(1)[0]].cpu()
 
 
 def layer_reader(parser: Parser, read: Callable, regions: dict[int, str]) -> Callable[[Iterable[int]], torch.Tensor]:
@@ -126,9 +137,9 @@ def train(
     Adam with a one-cycle schedule that peaks at `lr`, on `compact_unet.region_loss`. No flips: in the mirror l_ is r_.
     Raises CourseError when there are no masks, no regions.csv or too few pictures, or `size` is odd.
     """
-    weights = trained(photos, {"size": size, "epochs": epochs, "seed": seed, "lr": lr, "batch": batch}, device)
-    parser = load(weights, "", regions=photos.regions, device=device)
-    parser.source = f"trained here ({weights.parent.name})"
+    file = trained(photos, {"size": size, "epochs": epochs, "seed": seed, "lr": lr, "batch": batch}, device)
+    parser = load(file, "", regions=photos.regions, device=device)
+    parser.source = f"trained here ({file.parent.name})"
     return parser
 
 
@@ -144,19 +155,22 @@ def load(
     normalise: str = "auto",
     device="cpu",
 ) -> Parser:
-    """A parser from a file. `regions` are those that will be asked for.
+    """A parser from a file, or `farl`, the paper's. `regions` are those that will be asked for.
 
     `mapping` says what the file is: `farl` a TorchScript network with the channels of facer's farl/celebm/448; the path
     of a CSV (channel, region; an empty region is left out) a TorchScript network with these channels; "" a state dict
     of our own, which names its regions itself, or has those of `regions` in their order. A TorchScript network gives
     logits `(N, C, h, w)`, or a tuple with them first; by default it is asked at 448 px with values from 0 to 1. It is
-    a program: run only a file that you trust. Raises CourseError when the file does not fit, saying what would.
+    a program: run only a file that you trust. Raises CourseError when the file does not fit, saying what would, and
+    Missing when `farl` has to be got first.
     """
-    path = Path(path).expanduser()
+    path = weights.found("farl") if str(path) == "farl" else Path(path).expanduser()
     if normalise not in ("auto", "unit", *NORMALISE):
         raise CourseError(f"normalise is {normalise!r}; expected auto, unit, {' or '.join(NORMALISE)}")
     if not path.is_file():
-        raise CourseError(f"parser {path}: no such file. Give a TorchScript file or our own state dict, or train one")
+        raise CourseError(
+            f"parser {path}: no such file. Give a TorchScript file, our own state dict or `farl`, or train"
+        )
     if not str(mapping):
         net, names, own_size, own = _own(path, regions)
     else:

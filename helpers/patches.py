@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from data_scripts.weights import here
+
 from .errors import CourseError, nearest
 from .layers import explaining, last_conv, named_layer
 from .models import NORMALISE, Classifier, fill, normalised, read_state
@@ -25,10 +27,12 @@ def vit_keys(name: str, weights: str = "imagenet", device="cpu", batch: int = 32
     """Keys of the last attention layer of a vision transformer of timm, all heads side by side, patch tokens only.
 
     LOST has them of DINO's ViT-S/16, `vit_small_patch16_224.dino`: d = 384, u = H / 16, v = W / 16. `weights` is
-    `imagenet`, timm's download for `name`, or a state dict as DINO and timm publish them (no head is needed; of a
-    training checkpoint, the teacher). Colours are normalised as ImageNet's, and positions are resized as timm does it.
+    `imagenet`, the file that `course data prepare weights dino` placed, for other names timm's download, or a state
+    dict as DINO and timm publish them (no head is needed; of a training checkpoint, the teacher). Colours are
+    normalised as ImageNet's, and positions are resized as timm does it.
     Raises CourseError when timm is missing, `name` is none of its transformers, or the weights do not fit.
     """
+    weights = str(here(name) or weights) if weights == "imagenet" else weights
     net = _transformer(name, download=weights == "imagenet")
     if weights != "imagenet":
         fill(net, _state(Path(weights).expanduser(), name), name, weights)
@@ -113,7 +117,8 @@ def _transformer(name: str, download: bool) -> nn.Module:
     except Exception as error:  # of the hub, of the connection under it, of a file cut short
         raise CourseError(
             f"weights imagenet: `{name}` could not be downloaded ({type(error).__name__}). On a machine with internet, "
-            f"fetch {cfg.url or f'model.safetensors of {cfg.hf_hub_id}'}, and give its path: weights=PATH"
+            f"fetch {cfg.url or f'model.safetensors of {cfg.hf_hub_id}'}, and give its path: weights=PATH. "
+            f"DINO's ViT-S/16: course data prepare weights dino"
         ) from None
 
 

@@ -24,6 +24,7 @@ from IPython.display import HTML, Markdown, display
 
 from . import data, parameters
 from .errors import CourseError
+from .photos import Photos
 
 PACKAGES = ("torch", "torchvision", "captum", "zennit", "numpy", "pandas", "scikit-image", "scipy", "papermill")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -83,7 +84,7 @@ class Run:
         text = f"seed {self.seed} · device {self.device} · Python {said['python']} · {versions}"
         display(HTML(f"<small>{html.escape(text)}</small>"))
 
-    def data(self, photos: data.Photos, name: str | None = None) -> data.Photos:
+    def data(self, photos: Photos, name: str | None = None) -> Photos:
         """Note which data this run reads, and what was left out of it; shows a line when something was."""
         self.results["provenance"]["data"][name or photos.root.name] = data.manifest(photos.root)
         self.results["skipped"] += [{"file": file, "reason": reason} for file, reason in photos.skipped]

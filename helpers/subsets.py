@@ -1,4 +1,4 @@
-"""Which pictures: by an attribute, with a correlation put in on purpose, or with none.
+"""Which pictures: by an attribute, or as many from every combination of several.
 
 An attribute is written `name` (a column of 0 and 1), `name=value` (1 where the column holds it) or `name>=number`.
 """
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .data import OWN_COLUMNS, Photos
+from . import index
 from .errors import CourseError, nearest
+from .photos import OWN_COLUMNS, Photos
 
 
 def values(photos: Photos, attribute: str) -> np.ndarray:
@@ -56,37 +57,24 @@ def labelled(photos: Photos, attribute: str) -> Photos:
     return replace(photos, table=table, classes=names, outputs=torch.arange(2))
 
 
-def biased(
-    photos: Photos, target: str, attributes: Sequence[str], correlation: float, seed: int = 0
-) -> tuple[Photos, pd.DataFrame]:
-    """As many pictures of split train as can be with the attributes tied to the target; the other splits as they are.
+def shares(attributes: int, correlation: float | None, phi: float | None) -> dict[tuple[int, ...], float]:
+    """{(target, *attributes): share} of the cells in which that many attributes follow the target as asked, in order.
 
-    The classes are balanced, and P(every attribute = y | target = y) = `correlation`; what is left of a class is
-    divided evenly between its other cells (FaceX, section 4.1). Cells are filled without replacement, their sizes
-    rounded down. Gives the pictures, labelled by the target, and a table of the cells: wanted share, available, taken.
-    Raises CourseError naming a cell that is needed and empty.
+    Half of the pictures are of each class. Raises CourseError unless one of correlation and phi is given, in its range.
     """
-    if not 0 <= correlation <= 1:
+    if (correlation is None) == (phi is None):
+        raise CourseError(f"correlation is {correlation} and phi is {phi}; expected just one of them, a number")
+    if phi is None and not 0 <= correlation <= 1:
         raise CourseError(f"correlation is {correlation}; expected 0 to 1, the share of a class that has the attribute")
-    photos = labelled(photos, target)
-    bits = np.column_stack([values(photos, name) for name in (target, *attributes)])
-    training = (photos.table["split"] == "train").to_numpy()
-    cells = list(product((0, 1), repeat=bits.shape[1]))
-    here = {cell: np.flatnonzero(training & (bits == cell).all(1)) for cell in cells}
-    followers = 2 ** len(attributes) - 1  # cells of a class in which not every attribute follows
-    tied = correlation if attributes else 1.0  # nothing to tie: the classes alone
-    share = {c: tied / 2 if len(set(c)) == 1 else (1 - tied) / 2 / followers for c in cells}
-    size = min(len(here[c]) / share[c] for c in cells if share[c])
-    taken = {c: int(size * share[c] + 1e-9) for c in cells}  # 1e-9: 0.29999 / 0.1 would lose a picture
-    rng = np.random.default_rng(seed)
-    keep = np.concatenate([rng.permutation(here[c])[: taken[c]] for c in cells])
-    table = pd.DataFrame(cells, columns=[target, *attributes])
-    table = table.assign(share=share.values(), available=[len(v) for v in here.values()], taken=taken.values())
-    if not size:
-        empty = table[(table["available"] == 0) & (table["share"] > 0)].iloc[0]
-        said = ", ".join(f"{name}: {empty[name]:.0f}" for name in (target, *attributes))
-        raise CourseError(f"{photos.root}: correlation {correlation} needs pictures with {said}; there are none")
-    return photos.rows(np.sort(np.concatenate([keep, np.flatnonzero(~training)]))), table
+    if phi is not None and not -1 <= phi <= 1:
+        raise CourseError(f"phi is {phi}; expected -1 to 1, a correlation coefficient")
+    if phi is not None and attributes != 1:
+        raise CourseError(f"phi is given with {attributes} attributes; expected one. Give correlation= instead")
+    tied, rest = (correlation, 1 - correlation) if phi is None else ((1 + phi) / 2, (1 - phi) / 2)
+    if not attributes:  # nothing to tie: the classes alone
+        return {(0,): 0.5, (1,): 0.5}
+    others = 2**attributes - 1  # cells of a class in which not every attribute follows
+    return {c: tied / 2 if len({*c}) == 1 else rest / 2 / others for c in product((0, 1), repeat=attributes + 1)}
 
 
 def balanced(photos: Photos, attributes: Sequence[str], seed: int = 0) -> np.ndarray:
@@ -95,6 +83,22 @@ def balanced(photos: Photos, attributes: Sequence[str], seed: int = 0) -> np.nda
     cells = [np.flatnonzero((bits == cell).all(1)) for cell in np.unique(bits, axis=0)]
     rng, least = np.random.default_rng(seed), min(map(len, cells))
     return np.sort(np.concatenate([rng.permutation(cell)[:least] for cell in cells]))
+
+
+def without(learning: Photos, faces: Photos) -> tuple[Photos, int]:
+    """The pictures to learn from that are not among the explained ones, and how many were: by their file names.
+
+    Those names are in the column `image` of leave_out.csv beside `faces`; without that file all pictures are given.
+    Raises CourseError when no picture is left.
+    """
+    file = faces.root / "leave_out.csv"
+    if not file.is_file():
+        return learning, 0
+    names = learning.table["image"].str.replace(r".*[/\\]", "", regex=True)
+    repeated = names.isin(index.read_csv(file, ("image",))["image"]).to_numpy()
+    if repeated.all():
+        raise CourseError(f"{learning.root}: all {len(learning):,} pictures are in {file}; learn from another data set")
+    return learning.rows(~repeated), int(repeated.sum())
 
 
 def _some(column: pd.Series) -> str:

@@ -19,10 +19,11 @@ from torch.optim import lr_scheduler
 from tqdm.auto import tqdm
 
 from . import augment, compact
-from .data import Photos, data_root, manifest, reader
+from .data import data_root, manifest, reader
 from .errors import CourseError
 from .images import FITS
 from .models import Classifier, build, evaluate, fingerprint, normalised, placed
+from .photos import Photos
 
 OPTIMISERS = {
     "amsgrad": partial(torch.optim.Adam, amsgrad=True),

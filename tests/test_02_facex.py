@@ -32,6 +32,7 @@ from helpers import data, models, parsing, reports
 from helpers.attribution import attribute
 from helpers.data import REPO
 from helpers.errors import CourseError
+from helpers.photos import Photos
 
 SMALL = settings(deadline=None, max_examples=40)
 
@@ -531,7 +532,7 @@ def people(n=200, seed=0, **columns):
     rng = np.random.default_rng(seed)
     table = pd.DataFrame({"image": [f"{i}.png" for i in range(n)], "split": "test", "label": "all", "_class": 0})
     table = table.assign(Male=rng.integers(0, 2, n), Hat=(rng.random(n) < 0.2).astype(int), **columns)
-    return data.Photos(Path("people"), table, ["all"], torch.arange(1), {})
+    return Photos(Path("people"), table, ["all"], torch.arange(1), {})
 
 
 def test_label_takes_the_faces_of_the_class_and_all_takes_all(nb):

@@ -1,6 +1,8 @@
 """helpers/data.py, index.py, images.py: one format in, and every bad file named."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -51,9 +53,17 @@ def test_a_file_that_only_looks_like_a_recipe_does_not_freeze_the_manifest(album
     assert data.manifest(album) != before
 
 
-def test_hidden_files_are_not_pictures(album):
-    (album / "cat" / ".DS_Store").write_bytes(b"x")
-    assert len(data.load(album)) == 6
+STRAY = ("Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", ".DS_Store", "._0.png")
+
+
+@pytest.mark.parametrize("name", STRAY)
+@pytest.mark.parametrize("place", ["cat", "cat/deep", "train/cat", "images", "."])
+def test_what_systems_leave_in_folders_are_no_pictures(tmp_path, data_home, place, name):
+    folder = tmp_path / "own" / place
+    folder.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(folder / "0.png")
+    (folder / name).write_bytes(b"no picture")
+    assert data.load(tmp_path / "own").table["image"].tolist() == [str(Path(place) / "0.png")]
 
 
 def test_classes_csv_maps_folders_to_outputs_by_any_index_column(album):
@@ -225,6 +235,14 @@ def test_an_empty_folder_is_told_what_was_expected(tmp_path, data_home):
 def test_a_split_that_is_not_there_names_those_that_are(album):
     with pytest.raises(CourseError, match="no pictures in split `test`; it has: val"):
         data.load(album).split("test")
+
+
+def test_val_of_a_set_with_only_train_and_test_is_its_test(album):
+    photos = data.divided(data.load(album))
+    named = replace(photos, table=photos.table.replace({"split": {"val": "test"}}))
+    assert named.split("val").table["image"].tolist() == photos.split("val").table["image"].tolist()
+    with pytest.raises(CourseError, match="no pictures in split `val`; it has: test"):
+        named.split("test").split("val")  # nothing says that a part with one name is unseen
 
 
 def test_a_file_broken_after_the_check_is_found_again(album):
@@ -537,7 +555,7 @@ def test_a_layer_reader_gives_the_same_layers_held_or_not(flat, budget, monkeypa
     photos = data.load(with_layers(flat, hat=IDS, l_eye=np.equal(IDS, 7)))
     expected, read = photos.layers([2, 0]), data.layer_reader(photos, budget)
     opened = []
-    monkeypatch.setattr(data, "read_layers", lambda *given: opened.append(1) or images.read_layers(*given))
+    monkeypatch.setattr("helpers.photos.read_layers", lambda *given: opened.append(1) or images.read_layers(*given))
     assert torch.equal(read([2, 0]), expected)
     assert torch.equal(read(torch.tensor([2, 0])), expected)
     assert len(opened) == (0 if budget == 216 else 2)

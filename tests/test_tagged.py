@@ -12,7 +12,7 @@ from PIL import Image
 from data_scripts import tagged
 from data_scripts.tagged import prepare, rectangle, with_tag
 from helpers import subsets
-from helpers.data import divided, load
+from helpers.data import biased, divided, load
 from helpers.errors import CourseError
 from helpers.images import FITS, fitted, read_image
 
@@ -164,8 +164,8 @@ def test_rows_choose_any_correlation_of_tag_and_label(source, data_home):
     photos = load(made(data_home, source))
     tied = photos.rows(subsets.values(photos, "Tag") == photos.labels.numpy())
     assert list(tied.table.original) == list(load(source).table.image), "each picture once"
-    found, table = subsets.biased(photos, "Male", ["Tag"], correlation=1)
-    assert table.taken.sum() == 2, "one of the three for training is male"
+    found, cells, _ = biased(photos, "Male", "Tag", correlation=1, balanced_test=False)
+    assert cells.taken.sum() == 2, "one of the three for training is male"
     assert (found.split("train").labels.numpy() == subsets.values(found.split("train"), "Tag")).all()
 
 

@@ -1,0 +1,97 @@
+"""The commands `course data ...`: what data sets there are, and getting them ready."""
+
+import importlib
+import shutil
+import textwrap
+from pathlib import Path
+
+from data_scripts import EMBEDDED, prepare
+
+from . import data
+from .errors import CourseError, nearest
+
+
+def add(acts) -> None:
+    """The sub-commands of `course data`."""
+    acts.add_parser("list", help="every data set: what it holds, its licence, and whether it is prepared").set_defaults(
+        act=_list
+    )
+    act = acts.add_parser("prepare", help="make a data set ready; `all` are those that are drawn here")
+    act.add_argument("name", help="a name from `course data list`")
+    act.add_argument("only", nargs="*", help="of `weights`: which ones; without any, those that the notebooks use")
+    act.add_argument("--root", type=Path, help="where prepared data go (default: $COURSE_DATA, else data/)")
+    act.add_argument("--from", dest="given", type=Path, metavar="PATH", help="where the downloaded files are")
+    act.add_argument("--force", action="store_true", help="prepare it again, as when files were added")
+    act.set_defaults(act=_prepare)
+    act = acts.add_parser("masks", help="find the regions of faces with a parser; writes a data set with masks")
+    act.add_argument("dataset", help="a prepared data set or a folder")
+    act.add_argument(
+        "--parser", default="farl", help="farl (see `course data prepare weights farl`), train: ours, or a file"
+    )
+    act.add_argument(
+        "--channels", default="", help="what the outputs of a TorchScript file are: a CSV (channel, region), or farl"
+    )
+    act.add_argument("--root", type=Path, help="where prepared data go (default: $COURSE_DATA, else data/)")
+    act.add_argument("--name", help="of the new data set (default: that of the old one and `-masks`)")
+    act.set_defaults(act=_masks)
+
+
+def _list(_) -> int:
+    rows = [("name", "prepared", "notebooks", "size", "how", "licence", "what it is")]
+    for name, what in EMBEDDED.items():
+        rows.append((name, _ready(name), "all", "drawn", "automatic", "MIT", what))
+    for name in (*prepare.SCRIPTS, "weights"):
+        about = prepare.described(name)
+        how = "automatic" if about.fetched else "by hand"
+        rows.append((name, _ready(name), about.notebooks, about.size, how, about.licence, about.holds))
+    print_table(rows)
+    print("\nBy hand: `course data prepare NAME` says what to get where, and where to place it.")
+    return 0
+
+
+def _ready(name: str) -> str:
+    if name == "weights":
+        from data_scripts import weights
+
+        return weights.ready(data.data_root())
+    return "yes" if prepare.prepared(data.data_root() / name) else "no"
+
+
+def _prepare(arguments) -> int:
+    known, root = ("all", *EMBEDDED, *prepare.SCRIPTS, "weights"), arguments.root or data.data_root()
+    if arguments.name not in known:
+        raise CourseError(
+            f"no data set `{arguments.name}`.{nearest(arguments.name, known)} There are: {', '.join(known)}"
+        )
+    if arguments.only and arguments.name != "weights":
+        raise CourseError(f"{' '.join(arguments.only)}: only `weights` is prepared in parts")
+    if arguments.name == "weights":
+        from data_scripts import weights
+
+        lines = weights.prepare(arguments.only, root, arguments.given)
+    elif arguments.name in prepare.SCRIPTS:
+        lines = prepare.prepare(arguments.name, root, arguments.given, arguments.force)
+    else:
+        names = EMBEDDED if arguments.name == "all" else [arguments.name]
+        lines = [str(importlib.import_module(f"data_scripts.{name}").prepare(root)) for name in names]
+    print(*lines, sep="\n")
+    return 0
+
+
+def _masks(arguments) -> int:
+    from data_scripts import masks
+
+    root = arguments.root or data.data_root()
+    print(*masks.write(arguments.dataset, arguments.parser, arguments.channels, root, arguments.name), sep="\n")
+    return 0
+
+
+def print_table(rows: list[tuple]) -> None:
+    """Columns as wide as they need to be, the last one wrapped to the terminal."""
+    widths = [min(34, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
+    room = max(30, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
+    for row in rows:
+        cells = [textwrap.wrap(text, width) or [""] for text, width in zip(row, [*widths, room], strict=True)]
+        for i in range(max(map(len, cells))):
+            line = (cell[i] if i < len(cell) else "" for cell in cells)
+            print("  ".join(f"{text:{width}}" for text, width in zip(line, [*widths, 0], strict=True)).rstrip())
