@@ -24,7 +24,9 @@ IMAGES, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
 MAPPING, OWN = "CelebA-HQ-to-CelebA-mapping.txt", "CelebAMask-HQ-attribute-anno.txt"
 COLUMNS = ("idx", "orig_idx", "orig_file")
 FOLDER = {"archive": "CelebAMask-HQ/", "folders": ""}  # layout -> where they are below the source
-STARTS = {"val": 162771, "test": 182638}  # CelebA's first picture of these splits (its list_eval_partition.txt)
+# CelebA's first picture of these splits. The authors' g_partition.py compares orig_idx with the same numbers, which is
+# one less than the picture's own: it would put 162771.jpg and 182638.jpg into the split before
+STARTS = {"val": 162771, "test": 182638}
 CHUNK = 50  # pictures a process paints at a time
 
 
@@ -60,6 +62,7 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
         tables={"leave_out.csv": pd.DataFrame({"image": table["celeba_image"].sort_values()})},
         notes=("The pictures were brought to the size of their masks (512 x 512 of 1024 x 1024)", *notes),
         left_out=tuple(out),
+        checked=("mask", "layers"),  # twelve files a face: reading them twice would double the time
     )
 
 

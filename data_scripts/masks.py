@@ -1,10 +1,8 @@
 """Region masks for faces that have none: found once by a parser, and written as a data set of its own."""
 
-import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -45,7 +43,9 @@ def write(dataset: str, parser: str, channels: str, root: Path, name: str | None
     photos = data.load(root / dataset if prepare.prepared(root / dataset) else dataset, on_bad="skip")
     if there := sorted({"mask", "layers"} & set(photos.table)):
         raise CourseError(f"{photos.root}: its table has a column `{there[0]}`; this is for data sets without masks")
-    name = f"{photos.root.resolve().stem}-masks" if name is None else name
+    if name is None:
+        own = photos.root.resolve()
+        name = f"{own.stem if own.is_file() else own.name}-masks"
     if name != Path(name).name or name.startswith("."):
         raise CourseError(f"--name is {name!r}; expected the name of a folder, without a path")
     folder = root / name
@@ -111,9 +111,8 @@ def _is_script(file: Path) -> bool:
 
 def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[tuple[str, str]]:
     """The data set, in its place when it is whole; the pictures left out, with the reason."""
-    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    try:
-        (draft / "masks").mkdir(parents=True)
+    with prepare.drafted(folder) as draft:
+        (draft / "masks").mkdir()
         source = photos.root if photos.root.is_dir() else photos.root.parent
         _link(draft / "source", source.resolve())
         files = [source / (image or photos.root.name) for image in photos.table["image"]]
@@ -131,13 +130,6 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
             shutil.copyfile(source / "classes.csv", draft / "classes.csv")
         sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(draft.glob("*.csv"))}
         (draft / "dataset.json").write_text(json.dumps(content | {"turned": turned, "tables": sums}, indent=2) + "\n")
-        prepare._put_in_place(draft, folder)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise CourseError(f"{folder}: the disk is full; nothing was written. Make room, or use --root") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return left_out
 
 

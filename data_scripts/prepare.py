@@ -7,6 +7,8 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -53,23 +55,34 @@ def prepare(name: str, root: Path, given: Path | None = None, force: bool = Fals
 
 
 def _made(dataset: Dataset, folder: Path, given: Path | None, online: bool) -> list[str]:
-    name, root = dataset.name, folder.parent
-    draft = folder.with_name(f".{name}-{secrets.token_hex(4)}")
-    try:
-        layout = sources.gathered(dataset, root, given, online)
-        draft.mkdir(parents=True)
-        (draft / "source").symlink_to(Path("..", "sources", name), target_is_directory=True)
+    with drafted(folder) as draft:
+        layout = sources.gathered(dataset, folder.parent, given, online)
+        (draft / "source").symlink_to(Path("..", "sources", dataset.name), target_is_directory=True)
         said = _written(draft, dataset, layout)
-        _put_in_place(draft, folder)
+    return [f"{folder}: {said[0]}", *said[1:]]
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """A folder to write a data set into, renamed to this one when the block ends well, and removed when it does not.
+
+    What was there before goes last. Raises CourseError when the disk is full.
+    """
+    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    old = draft.with_name(f"{draft.name}-old")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        if folder.exists():
+            os.rename(folder, old)
+        os.rename(draft, folder)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise CourseError(
-            f"{name}: no space left below {root}; nothing was arranged. Make room or use --root"
-        ) from None
+        raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room, or use --root") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return [f"{folder}: {said[0]}", *said[1:]]
 
 
 def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
@@ -77,7 +90,7 @@ def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
     found = dataset.arrange(draft / "source", draft, layout)
     table, regions = found.index.astype(str), found.regions or {}
     known = None if found.classes is None else {folder for folder, *_ in found.classes}
-    bad, turned = index.problems(draft, table, regions, known, dataset.name)
+    bad, turned = index.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
     out = [*found.left_out, *((table["image"][row], reason.split(": ", 1)[-1]) for row, reason in bad.items())]
     table = table.drop(index=list(bad))
     if table.empty:
@@ -106,12 +119,3 @@ def _said(dataset: Dataset, table: pd.DataFrame, out: list) -> list[str]:
     if dataset.pictures and len(table) + len(out) != dataset.pictures:
         said.append(f"The whole data set has {dataset.pictures:,} pictures")
     return said
-
-
-def _put_in_place(draft: Path, folder: Path) -> None:
-    """Rename the whole draft to its name; what was there before goes after that."""
-    old = draft.with_name(f"{draft.name}-old")
-    if folder.exists():
-        os.rename(folder, old)
-    os.rename(draft, folder)
-    shutil.rmtree(old, ignore_errors=True)

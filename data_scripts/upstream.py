@@ -1,5 +1,6 @@
 """What a data set is upstream: its parts and where each comes from; and what a script makes of them."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ class Arranged:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)  # other files, by name
     notes: tuple[str, ...] = ()  # what the user should know, a sentence each
     left_out: tuple[tuple[str, str], ...] = ()  # pictures that are not in the index: path, reason
+    checked: tuple[str, ...] = ()  # columns whose files were made or read in full here, and need no second look
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Dataset:
 
 def pictures(folder: Path) -> Iterator[Path]:
     """The pictures right in a folder, sorted; no Thumbs.db, no `._` files of macOS, nothing else without a picture."""
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() in PICTURES and not file.name.startswith(".") and file.is_file():
-            yield file
+    with os.scandir(folder) as entries:  # no file is opened or asked for: there may be a million
+        names = [e.name for e in entries if e.name.lower().endswith(PICTURES) and e.name[0] != "." and e.is_file()]
+    for name in sorted(names):
+        yield folder / name

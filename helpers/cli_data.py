@@ -39,13 +39,15 @@ def add(acts) -> None:
 def _list(_) -> int:
     rows = [("name", "prepared", "notebooks", "size", "how", "licence", "what it is")]
     for name, what in EMBEDDED.items():
-        rows.append((name, _ready(name), "all", "drawn", "automatic", "MIT", what))
+        rows.append((name, _ready(name), "all", "none", "drawn", "MIT", what))
     for name in (*prepare.SCRIPTS, "weights"):
         about = prepare.described(name)
-        how = "automatic" if about.fetched else "by hand"
+        how = "fetched" if about.fetched else "by hand"
         rows.append((name, _ready(name), about.notebooks, about.size, how, about.licence, about.holds))
     print_table(rows)
-    print("\nBy hand: `course data prepare NAME` says what to get where, and where to place it.")
+    print(
+        "\n`course data prepare NAME` fetches it, or says what is to be got by hand from where, and where to place it."
+    )
     return 0
 
 
@@ -65,6 +67,10 @@ def _prepare(arguments) -> int:
         )
     if arguments.only and arguments.name != "weights":
         raise CourseError(f"{' '.join(arguments.only)}: only `weights` is prepared in parts")
+    if arguments.given and arguments.name in ("all", *EMBEDDED):
+        raise CourseError(f"--from {arguments.given}: {arguments.name} is drawn here, nothing is downloaded for it")
+    if arguments.force and arguments.name not in prepare.SCRIPTS:
+        raise CourseError(f"--force: {arguments.name} is what it should be, or is made again by itself")
     if arguments.name == "weights":
         from data_scripts import weights
 

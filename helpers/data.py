@@ -1,10 +1,11 @@
 """One on-disk format -> images, labels, masks, boxes, attributes.
 
 `index.csv` is the contract: one row a picture with `image, split, label`, and where there are any `mask` (palette PNG
-of the ids in `regions.csv`), `layers` (a folder with one PNG per region, where regions overlap), `box` ("x0 y0 x1 y1",
-half-open pixels) and attribute columns. A folder with one sub-folder per class (or train/ and val/ with those inside),
-or with `images/` and the like (`helpers.index.folders`), works as it is; so does one with only pictures, or a single
-picture. `classes.csv` (folder, index, name), where there is one, maps labels to a model's outputs.
+of the ids in `regions.csv`), `layers` (where regions overlap: a folder with one PNG per region, or `0/00012` for the
+files `0/00012_<region>.png`), `box` ("x0 y0 x1 y1", half-open pixels) and attribute columns. A folder with one
+sub-folder per class (or train/ and val/ with those inside), or with `images/` and the like (`helpers.index.folders`),
+works as it is; so does one with only pictures, or a single picture. `classes.csv` (folder, index, name), where there is
+one, maps labels to a model's outputs.
 """
 
 import hashlib

@@ -75,8 +75,8 @@ class Photos:
     def layers(self, rows: Iterable[int]) -> torch.Tensor:
         """`(n, R, H, W)` bool: each region of `regions` in their order, where pixels may belong to several or to none.
 
-        Read from the folders of the column `layers`, one `<region>.png` or `<number>_<region>.png` a region as
-        CelebAMask-HQ has them; where a picture has no such folder, its palette mask taken apart, a pixel a region.
+        Read from the files that the column `layers` names (`helpers.images.read_layers`); where a picture has no
+        layers, its palette mask taken apart, a pixel a region.
         Raises CourseError when the masks differ in size.
         """
         rows, ids = [int(i) for i in rows], np.array(list(self.regions), dtype=np.uint8)

@@ -877,6 +877,27 @@ def test_bad_input_is_told_before_anything_is_trained(mine, data_home, monkeypat
     assert not list((data_home / "models").glob("*"))
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (159, "reference is 1000; expected -1 or 0 to 159"),  # of its splits none was learnt from: all are explained
+        (160, r"tiny: all 160 pictures are in .*leave_out\.csv"),
+    ],
+)
+def test_networks_that_learn_on_another_set_learn_nothing_of_the_explained_faces(
+    mine, tiny, data_home, monkeypatch, listed, said
+):
+    notes = []
+    monkeypatch.setattr("helpers.run.Run.note", lambda run, text: notes.append(text))
+    names = pd.read_csv(tiny / "index.csv")["image"].str.removeprefix("images/")
+    pd.DataFrame({"image": names.sort_values(ascending=False)[:listed]}).to_csv(mine / "leave_out.csv", index=False)
+    plan = question(mine, {"training_set": str(tiny), "reference": 1000, "targets": ["Young"]})
+    monkeypatch.setenv("COURSE_NOTEBOOK", str(plan.notebook))
+    with pytest.raises(CourseError, match=said):
+        step_through(plan)
+    assert [note.split(" pictures of ")[0] for note in notes] == ["159"] * (listed == 159)
+
+
 @pytest.mark.slow
 def test_bad_input_makes_a_report_that_says_so(mine, data_home, tmp_path):
     spoil, given, said = BAD["a patch that does not divide"]

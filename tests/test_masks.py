@@ -128,8 +128,8 @@ def test_a_picture_that_cannot_be_read_is_left_out_and_listed(faces, network, da
 def test_pictures_alone_or_a_single_one_will_do(faces, network, data_home):
     (faces / "index.csv").unlink()
     (faces / "classes.csv").unlink()
-    masks.write(str(faces / "a.png"), *network, data_home, "one")
-    photos = data.load("one")
+    masks.write(str(faces / "a.png"), *network, data_home)
+    photos = data.load("a-masks")
     assert photos.masks([0])[0].shape == (30, 40)
     assert photos.images([0], 8).shape == (1, 3, 8, 8)
     masks.write(str(faces / "sub"), *network, data_home, "few")
