@@ -1,17 +1,34 @@
 """Archives unpacked so that nothing in them can reach beyond the folder they are unpacked into, or fill the disk."""
 
+import lzma
 import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
-from helpers.errors import CourseError
+from helpers.errors import CourseError, no_room
 
 GROWTH = 50  # pictures and masks do not shrink so far; what does is no archive of them
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError, KeyError)
+
+
+class Header(tarfile.TarInfo):
+    """A header of a tar file; at a damaged one Python's tarfile would stop, and call what it has read the whole."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:
+            raise  # zeros: the end
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"it ends too early or is damaged: {error}") from None
 
 
 def unpack(archive: Path, into: Path) -> None:
@@ -27,7 +44,9 @@ def unpack(archive: Path, into: Path) -> None:
             _untar(archive, into)
         else:
             raise CourseError(f"{archive}: neither a zip nor a tar file; is it a download that was cut short?")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as error:
+    except (*BROKEN, OSError) as error:
+        if isinstance(error, OSError) and no_room(error):
+            raise
         raise CourseError(f"{archive}: cannot be unpacked ({error}); get the file again") from None
 
 
@@ -48,12 +67,14 @@ def _unzip(archive: Path, into: Path) -> None:
 
 
 def _untar(archive: Path, into: Path) -> None:
-    with tarfile.open(archive) as tar:  # a stream: a list of a million members would be read before the first is out
+    with tarfile.open(archive, tarinfo=Header) as tar:
         size = 0
         for member in tqdm(tar, desc=f"unpacking {archive.name}", delay=2, leave=False):
             size += member.size
             _bounded(archive, into, size, member.size)
             tar.extract(member, into, filter="data")
+        while tar.fileobj.read(1 << 20):  # to the end, where gzip has its checksum
+            pass
 
 
 def _bounded(archive: Path, into: Path, size: int, needed: int | None = None) -> None:

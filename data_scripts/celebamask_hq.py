@@ -174,7 +174,7 @@ def _reduced(file: Path, height: int, width: int) -> Image.Image:
 def _parts(folder: str, archive: str) -> tuple[Part, ...]:
     return (
         *(Part(f"{folder}{name}", archive) for name in (IMAGES, MASKS, MAPPING)),
-        Part(f"{folder}{OWN}", optional=True),  # in the archive, which the others have unpacked
+        Part(f"{folder}{OWN}", archive, optional=True),
         celeba.listed("list_attr_celeba.txt", optional=True),
         celeba.listed("list_eval_partition.txt", optional=True),
     )

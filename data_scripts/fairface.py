@@ -12,12 +12,7 @@ from .upstream import Arranged, Dataset, Part, pictures
 
 COLUMNS = ("file", "age", "gender", "race", "service_test")
 TRUTH = {"true": 1, "false": 0, "1": 1, "0": 0}
-FOLDERS = {  # where train/ and val/ are; those who unpacked both margins have them in folders of their own
-    "margin025": "",
-    "margin125": "",
-    "margin025 in its folder": "margin025/",
-    "margin125 in its folder": "margin125/",
-}
+FOLDERS = {"margin025": "margin025/", "margin125": "margin125/", "unpacked": ""}  # where train/ and val/ are
 
 
 def arrange(source: Path, made: Path, layout: str) -> Arranged:
@@ -36,7 +31,7 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
                 for file in labels["file"][~found]]  # fmt: skip
         unknown = sorted(there.keys() - set(asked))
         out += [(f"source/{below}/{there[key]}", f"{name} has no row for it") for key in unknown]
-        labels = labels.assign(image=f"source/{below}/" + asked.map(there), split=split, label="all")
+        labels = labels.assign(image=f"source/{below}/" + asked.map(there).fillna(""), split=split, label="all")
         tables.append(labels[found])
     table = pd.concat(tables, ignore_index=True)[["image", "split", "label", *COLUMNS[1:]]]
     return Arranged(table, notes=_margin(made, table["image"]), left_out=tuple(out))
@@ -69,11 +64,9 @@ def _margin(made: Path, images: pd.Series) -> tuple[str, ...]:
 
 
 def _archived(name: str) -> tuple[Part, ...]:
-    return tuple(Part(split, archive=f"fairface-img-{name}-trainval.zip") for split in ("train", "val"))
-
-
-def _unpacked(name: str) -> tuple[Part, ...]:
-    return tuple(Part(f"{name}/{split}") for split in ("train", "val"))
+    """train/ and val/ lie at the top of the archives of both margins: each into a folder of its own."""
+    archive = f"fairface-img-{name}-trainval.zip"
+    return tuple(Part(f"{name}/{split}", archive=archive, into=name) for split in ("train", "val"))
 
 
 LABELS = (Part("fairface_label_train.csv"), Part("fairface_label_val.csv"))
@@ -88,8 +81,7 @@ DATASET = Dataset(
     layouts={
         "margin025": (*_archived("margin025"), *LABELS),
         "margin125": (*_archived("margin125"), *LABELS),
-        "margin025 in its folder": (*_unpacked("margin025"), *LABELS),
-        "margin125 in its folder": (*_unpacked("margin125"), *LABELS),
+        "unpacked": (Part("train"), Part("val"), *LABELS),
     },
     arrange=arrange,
     pictures=97698,

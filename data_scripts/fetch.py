@@ -25,7 +25,7 @@ def fetch(url: str, file: Path, checksum: str) -> Path:
         except (requests.RequestException, ConnectionError, TimeoutError) as error:
             here = f"; {part.stat().st_size / 2**20:,.0f} MiB are here and will be kept" if part.is_file() else ""
             raise Missing(f"{url} cannot be reached ({_reason(error)}){here}") from None
-        verify(part, checksum, f"downloaded from {url}; it was removed", remove=True)
+        verify(part, checksum, f"downloaded from {url}, and removed again", remove=True)
         part.replace(file)
     return file
 
@@ -44,18 +44,21 @@ def verify(file: Path, checksum: str, origin: str, remove: bool = False) -> None
     if not found.startswith(wanted):
         if remove:
             file.unlink()
-        raise CourseError(f"{file}: {kind} is {found}, expected {wanted} ({origin}). Get the file again")
+        raise CourseError(f"{file}: {kind} is {found}, expected {wanted} ({origin}). Remove it, and get it again")
 
 
 def _download(url: str, part: Path) -> None:
     """Append what is missing to the part. A server that cannot begin in the middle sends all of it again."""
     here = part.stat().st_size if part.is_file() else 0
-    headers = {"Range": f"bytes={here}-"} if here else {}
+    headers = {"Accept-Encoding": "identity"} | (
+        {"Range": f"bytes={here}-"} if here else {}
+    )  # bytes, as they are there
     with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as answer:
         if answer.status_code == 416:  # nothing is missing, or the part is of another file: the checksum tells
             return
         answer.raise_for_status()
-        here = here if answer.status_code == 206 else 0
+        resumed = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {here}-")
+        here = here if resumed else 0
         total = here + int(answer.headers.get("Content-Length", 0))
         _room(part.parent, total - here)
         with (

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers import data, parsing
+from helpers import data, index, parsing
 from helpers.errors import CourseError
 from helpers.images import ORIENTATION, fitted, open_image, read_image
 from helpers.parsing import Parser
@@ -124,12 +123,9 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
         tables = {"index.csv": table, "regions.csv": pd.DataFrame(NAMES.items(), columns=["id", "region"])}
         if left_out:
             tables["left_out.csv"] = pd.DataFrame(left_out, columns=["image", "reason"])
-        for file, one in tables.items():
-            one.to_csv(draft / file, index=False)
         if (source / "classes.csv").is_file():
-            shutil.copyfile(source / "classes.csv", draft / "classes.csv")
-        sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(draft.glob("*.csv"))}
-        (draft / "dataset.json").write_text(json.dumps(content | {"turned": turned, "tables": sums}, indent=2) + "\n")
+            tables["classes.csv"] = index.read_csv(source / "classes.csv", ())
+        prepare.describe(draft, tables, content | {"turned": turned})
     return left_out
 
 

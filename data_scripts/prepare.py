@@ -1,6 +1,5 @@
 """A data set made ready: its sources gathered, checked, arranged in the one format, and put in place when whole."""
 
-import errno
 import hashlib
 import importlib
 import json
@@ -15,7 +14,7 @@ import pandas as pd
 from filelock import FileLock
 
 from helpers import index
-from helpers.errors import CourseError
+from helpers.errors import CourseError, no_room
 
 from . import sources
 from .upstream import Dataset
@@ -51,6 +50,8 @@ def prepare(name: str, root: Path, given: Path | None = None, force: bool = Fals
     sources.chosen(dataset, sources.places_of(name, root, given), online)  # with something missing nothing is written
     Path(root).mkdir(parents=True, exist_ok=True)
     with FileLock(Path(root) / f".{name}.lock"):
+        if prepared(folder) and not force:  # by another process, meanwhile
+            return [f"{folder} is prepared"]
         return _made(dataset, folder, given, online)
 
 
@@ -58,7 +59,11 @@ def _made(dataset: Dataset, folder: Path, given: Path | None, online: bool) -> l
     with drafted(folder) as draft:
         layout = sources.gathered(dataset, folder.parent, given, online)
         (draft / "source").symlink_to(Path("..", "sources", dataset.name), target_is_directory=True)
-        said = _written(draft, dataset, layout)
+        try:
+            said = _written(draft, dataset, layout)
+        except CourseError as error:  # the draft will be gone when this is read
+            place = str(sources.folder_of(dataset.name, folder.parent))
+            raise type(error)(str(error).replace(str(draft / "source"), place)) from None
     return [f"{folder}: {said[0]}", *said[1:]]
 
 
@@ -66,19 +71,26 @@ def _made(dataset: Dataset, folder: Path, given: Path | None, online: bool) -> l
 def drafted(folder: Path) -> Iterator[Path]:
     """A folder to write a data set into, renamed to this one when the block ends well, and removed when it does not.
 
-    What was there before goes last. Raises CourseError when the disk is full.
+    What was there before goes last, and comes back when anything fails. Raises CourseError when the disk is full.
     """
+    for stale in folder.parent.glob(f".{folder.name}-{'[0-9a-f]' * 8}"):  # of a process that was killed
+        shutil.rmtree(stale)
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     old = draft.with_name(f"{draft.name}-old")
     try:
         draft.mkdir(parents=True)
         yield draft
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(draft, folder)
+        try:
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(draft, folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                os.rename(old, folder)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not no_room(error):
             raise
         raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room, or use --root") from None
     finally:
@@ -88,7 +100,7 @@ def drafted(folder: Path) -> Iterator[Path]:
 def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
     """The tables of the draft, without the pictures that cannot be read; what to tell of them, a line each."""
     found = dataset.arrange(draft / "source", draft, layout)
-    table, regions = found.index.astype(str), found.regions or {}
+    table, regions = found.index, found.regions or {}
     known = None if found.classes is None else {folder for folder, *_ in found.classes}
     bad, turned = index.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
     out = [*found.left_out, *((table["image"][row], reason.split(": ", 1)[-1]) for row, reason in bad.items())]
@@ -103,12 +115,16 @@ def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
         tables["regions.csv"] = pd.DataFrame(regions.items(), columns=["id", "region"])
     if out:
         tables["left_out.csv"] = pd.DataFrame(out, columns=["image", "reason"])
-    for name, one in tables.items():
-        one.to_csv(draft / name, index=False)
-    sums = {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in sorted(tables)}
-    recipe = {"name": dataset.name, "layout": layout, "pictures": len(table), "turned": turned, "tables": sums}
-    (draft / "dataset.json").write_text(json.dumps(recipe, indent=2) + "\n")
+    describe(draft, tables, {"name": dataset.name, "layout": layout, "pictures": len(table), "turned": turned})
     return [*_said(dataset, table, out), *found.notes]
+
+
+def describe(draft: Path, tables: dict[str, pd.DataFrame], content: dict) -> None:
+    """Write the tables, and dataset.json: what this is, and their checksums, so that it changes when they do."""
+    for name, table in tables.items():
+        table.to_csv(draft / name, index=False)
+    sums = {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in sorted(tables)}
+    (draft / "dataset.json").write_text(json.dumps(content | {"tables": sums}, indent=2) + "\n")
 
 
 def _said(dataset: Dataset, table: pd.DataFrame, out: list) -> list[str]:

@@ -1,7 +1,13 @@
-"""Where the upstream files of a data set are: found, linked, unpacked or fetched into `<root>/sources/<name>`."""
+"""Where the upstream files of a data set are: found, linked, unpacked or fetched into `<root>/sources/<name>`.
 
+A part there is the user's own file or folder, or a link: to where --from says, or into unpacked/, where every archive
+has a folder of its own.
+"""
+
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -11,6 +17,8 @@ from helpers.errors import CourseError, Missing
 from .archives import unpack
 from .fetch import fetch, verify
 from .upstream import Dataset, Part
+
+UNPACKED, DRAFT = "unpacked", ".unpacking-"
 
 
 def folder_of(name: str, root: Path) -> Path:
@@ -28,118 +36,135 @@ def places_of(name: str, root: Path, given: Path | None = None) -> list[Path]:
 def gathered(dataset: Dataset, root: Path, given: Path | None = None, online: bool = True) -> str:
     """The layout whose parts are all below `folder_of`, put there from what is at `given`, in archives, or online.
 
-    Files at `given` stay where they are and are linked to; archives are unpacked beside the links. Raises Missing
-    saying what to place where, CourseError when an archive is not the right one or cannot be unpacked.
+    What is at `given` stays as it is. Raises Missing saying what to place where, CourseError when an archive is not the
+    right one or cannot be unpacked.
     """
     folder, places = folder_of(dataset.name, root), places_of(dataset.name, root, given)
     layout = chosen(dataset, places, online)
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(f"{DRAFT}*"):  # of a process that was killed
+        shutil.rmtree(stale)
     parts = dataset.layouts[layout]
     for part in parts:
-        if not _settled(part, places, folder) and part.url and not part.optional and online:
+        found = _found(part, parts, places)
+        if found is None and part.url and not part.optional and online:
             try:
-                fetch(part.url, folder / part.file, part.checksum)
+                found = fetch(part.url, folder / part.file, part.checksum)
             except Missing as error:
                 with suppress(OSError):  # not empty: something came before
                     folder.rmdir()
-                raise Missing(f"{dataset.name}: {error}.\n{_wanted(dataset, root)}") from None
-            _settled(part, places, folder)
+                raise Missing(f"{dataset.name}: {error}.\n{_wanted(dataset, places)}") from None
+        if found is not None:
+            _settle(part, found, folder)
         if not part.optional and not (folder / part.path).exists():
             raise CourseError(f"{dataset.name}: {part.file} is here, but {part.path} is not in it. Get it again")
     return layout
 
 
 def chosen(dataset: Dataset, places: list[Path], online: bool) -> str:
-    """The first layout with nothing missing; with the most of it here when several could be fetched.
+    """A layout with nothing missing in the first place alone, else in all, else one of which the rest can be fetched.
 
-    Raises Missing when none is whole; nothing is written.
+    Raises Missing when there is none; nothing is written.
     """
-    there = {name: sum(_there(part, places) for part in parts) for name, parts in dataset.layouts.items()}
-    for name in sorted(there, key=there.get, reverse=True):
-        if all(part.optional or _there(part, places) for part in dataset.layouts[name]):
-            return name
-    for name in sorted(there, key=there.get, reverse=True):
-        if online and all(part.optional or part.url or _there(part, places) for part in dataset.layouts[name]):
-            return name
-    raise Missing(_wanted(dataset, places[-1].parents[1], [place for place in places if place.exists()]))
+    for looked, url in ((places[:1], False), (places, False), (places, online)):
+        for name, parts in sorted(dataset.layouts.items(), key=lambda one: -_count(one[1], looked)):
+            if all(p.optional or (url and p.url) or _found(p, parts, looked) for p in parts):
+                return name
+    raise Missing(_wanted(dataset, places))
 
 
-def _there(part: Part, places: list[Path]) -> bool:
-    return any(_below(place, part.path) or (part.archive and _below(place, part.archive)) for place in places)
+def _count(parts: tuple[Part, ...], places: list[Path]) -> int:
+    return sum(_found(part, parts, places) is not None for part in parts)
 
 
-def _settled(part: Part, places: list[Path], folder: Path) -> bool:
-    """Whether the part is below the folder now: it was, or it is linked to, or comes out of an archive."""
-    wanted = folder / part.path
+def _found(part: Part, parts: tuple[Part, ...], places: list[Path]) -> Path | None:
+    """The part, or the archive that holds it, in the first of the places that has either."""
     for place in places:
-        if found := _below(place, part.path):
-            if not part.archive:
-                verify(found, part.checksum, f"the {part.file} of its authors")
-            if found.absolute() != wanted.absolute():
-                _link(found, wanted)
-            return True
-    for place in places:
-        if part.archive and (archive := _below(place, part.archive)):
-            verify(archive, part.checksum, f"the {part.archive} of its authors")
-            _unpacked(archive, folder, part.into)
-            if (found := _below(folder, part.path)) and found != wanted:  # it was in a folder of the archive's own
-                wanted.parent.mkdir(parents=True, exist_ok=True)
-                found.rename(wanted)
-            return wanted.exists()
-    return False
+        for base in _bases(place, parts):
+            if found := _in(base, part):
+                return found
+    return None
 
 
-def _below(place: Path, path: str) -> Path | None:
-    """`path` in a place, or in just one of its folders, or the place itself when its own name is what is looked for."""
-    if (place / path).exists():
-        return place / path
-    if place.name == path and place.exists():
-        return place
-    if not place.is_dir():
-        return None
-    found = [folder / path for folder in place.iterdir() if folder.is_dir() and (folder / path).exists()]
-    return found[0] if len(found) == 1 else None
+def _in(base: Path, part: Part) -> Path | None:
+    """The part in a folder, or in that which its archive was unpacked into, or the archive."""
+    stem, inside = part.archive.split(".")[0], part.path.removeprefix(part.into).lstrip("/")
+    tried = [part.path] + [f"{stem}/{part.path}", f"{stem}/{inside}", part.archive] * bool(stem)
+    return next((base / one for one in tried if (base / one).exists()), None)
 
 
-def _link(found: Path, wanted: Path) -> None:
-    if wanted.is_symlink():
+def _bases(place: Path, parts: tuple[Part, ...]) -> Iterator[Path]:
+    """The place, or the folder that it lies in when it is itself a part; then its folders that hold every part.
+
+    One that holds only some does not count: any data set may have a folder `train`.
+    """
+    if place.name in {name for part in parts for name in (part.path, part.archive)}:
+        yield place.parent
+    if place.is_dir():
+        yield place
+        for folder in sorted(f for f in place.iterdir() if f.is_dir() and f.name[0] != "." and f.name != UNPACKED):
+            if all(part.optional or _in(folder, part) for part in parts):
+                yield folder
+
+
+def _settle(part: Part, found: Path, folder: Path) -> None:
+    """Make the part be below the folder: checked, unpacked, linked to."""
+    archived = found.name == part.archive and found.name != part.path
+    if not archived and not part.archive:
+        verify(found, part.checksum, f"not the {part.file} of its authors")
+    if archived:
+        into = folder / UNPACKED / f"{found.name}-{found.stat().st_size}"
+        if not into.is_dir():
+            verify(found, part.checksum, f"not the {part.archive} of its authors")
+            _unpacked(found, into, part.into)
+        found = next((f for f in (into / part.path, *sorted(into.glob(f"*/{part.path}"))) if f.exists()), None)
+    if found is not None:
+        _link(found, folder / part.path, folder)
+
+
+def _link(found: Path, wanted: Path, folder: Path) -> None:
+    if wanted.exists() and found.samefile(wanted):
+        return
+    target = found.resolve()
+    if wanted.is_symlink():  # from elsewhere before, or to a place that is gone
         wanted.unlink()
     elif wanted.exists():
         raise CourseError(f"both {found} and {wanted} are there; move one of them away")
     wanted.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_relative_to(folder.resolve()):  # then it holds when the folder of all data sets is moved
+        target = os.path.relpath(target, wanted.parent.resolve())
     try:
-        wanted.symlink_to(found.resolve(), target_is_directory=found.is_dir())
+        wanted.symlink_to(target, found.is_dir())
     except OSError as error:
         raise CourseError(f"{wanted} cannot be a link ({error}); move {found} there") from None
 
 
 def _unpacked(archive: Path, folder: Path, into: str) -> None:
-    """Everything in the archive below `folder / into`, of what is not there yet; nothing when that is interrupted."""
-    draft = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder))
+    """The archive in this folder, or below it in `into`: all of it or nothing."""
+    folder.parent.mkdir(exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder.parents[1]))
     try:
         (draft / into).mkdir(parents=True, exist_ok=True)
         unpack(archive, draft / into)
-        for found in sorted(draft.iterdir()):
-            if not (folder / found.name).exists():
-                found.rename(folder / found.name)
+        draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _wanted(dataset: Dataset, root: Path, looked: list[Path] = ()) -> str:
+def _wanted(dataset: Dataset, places: list[Path]) -> str:
     """What to place where, for a person with a browser."""
-    folder = folder_of(dataset.name, root)
     lines = [f"{dataset.name} ({dataset.size}; licence: {dataset.licence}) is got at {dataset.page}"]
     for k, (name, parts) in enumerate(dataset.layouts.items()):
-        lines.append(f"Place in {folder}:" if not k else f"or, as {name}:")
+        lines.append(f"Place in {places[-1]}:" if not k else f"or, as {name}:")
         for file, of in groupby(parts, key=lambda part: part.file):
             one, *more = of
             packed = f" (or unpacked: {', '.join(part.path for part in (one, *more))})" if one.archive else ""
             optional = all(part.optional for part in (one, *more))
             notes = [one.url] * bool(one.url) + [one.checksum] * bool(one.checksum) + ["optional"] * optional
             lines.append(f"  {file}{packed}" + (f"  [{', '.join(notes)}]" if notes else ""))
-    every = {part.file: _there(part, looked) for parts in dataset.layouts.values() for part in parts}
-    if any(every.values()):
-        lines.append(f"Still missing: {', '.join(file for file, here in every.items() if not here)}")
+    best = max(dataset.layouts.values(), key=lambda parts: _count(parts, places))
+    missing = dict.fromkeys(p.file for p in best if not p.optional and not _found(p, best, places))
+    if _count(best, places) and missing:
+        lines.append(f"Some of it is here. Still missing: {', '.join(missing)}")
     lines.append(f"Then: course data prepare {dataset.name}; or if they are elsewhere, add --from PATH")
     return "\n".join(lines)

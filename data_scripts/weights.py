@@ -1,6 +1,5 @@
 """Trained networks of the papers and their libraries: fetched or copied to where notebooks find them by name."""
 
-import errno
 import hashlib
 import re
 import secrets
@@ -17,7 +16,7 @@ import torchvision
 from filelock import FileLock
 
 from helpers.data import data_root
-from helpers.errors import CourseError, Missing, nearest
+from helpers.errors import CourseError, Missing, nearest, no_room
 from helpers.models import published
 from helpers.weights import read_state
 
@@ -150,6 +149,8 @@ def prepare(only: Iterable[str], root: Path, given: Path | None = None) -> list[
     wanted = {one.name: one for one in map(known, only or PAPERS)}.values()
     if given is not None and not given.exists():
         raise CourseError(f"--from {given}: no such folder or file")
+    if given is not None and given.is_file() and given.name not in {one.file for one in wanted}:
+        raise CourseError(f"--from {given}: expected a file named {' or '.join(one.file for one in wanted)}")
     Path(root).mkdir(parents=True, exist_ok=True)
     lines, missing, silent = [], {}, {}
     with FileLock(Path(root) / ".weights.lock"):
@@ -186,7 +187,7 @@ def _placed(one: Weights, root: Path, given: Path | None) -> str:
             _check(one, near)
             _copied(near, file)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not no_room(error):
             raise
         raise CourseError(f"{one.name}: the disk of {file.parent} is full; it needs {one.size} MiB") from None
     what = {None: "fetched to", file: "is in place,"}.get(near, "copied to")

@@ -19,6 +19,9 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; its exit code: 0 well, 1 a run failed, 2 a mistake, 3 files to be got, 130 interrupted."""
     arguments = _parser().parse_args(argv)
+    for ended in {"SIGTERM", "SIGHUP"} & {one.name for one in signal.Signals}:  # from outside: interrupted, too
+        if signal.getsignal(getattr(signal, ended)) != signal.SIG_IGN:  # nohup wants it to go on
+            signal.signal(getattr(signal, ended), signal.default_int_handler)
     try:
         return arguments.act(arguments)
     except CourseError as error:
@@ -28,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("course: interrupted; finished runs are kept, this one left nothing behind", file=sys.stderr)
+        print("course: interrupted; what was finished is kept, and nothing half-done is taken for it", file=sys.stderr)
         return 130
 
 
@@ -77,7 +80,6 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     from . import reports
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside is interrupted, too
     given = dict(parameters.parse(text) for text in arguments.given)
     names = [p.stem for p in reports.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
     # every plan is checked before the first one runs

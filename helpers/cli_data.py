@@ -71,17 +71,23 @@ def _prepare(arguments) -> int:
         raise CourseError(f"--from {arguments.given}: {arguments.name} is drawn here, nothing is downloaded for it")
     if arguments.force and arguments.name not in prepare.SCRIPTS:
         raise CourseError(f"--force: {arguments.name} is what it should be, or is made again by itself")
+    try:
+        lines = _prepared(arguments, root)
+    except OSError as error:  # a place that cannot be written, or that holds something else
+        raise CourseError(f"{arguments.name}: {error}") from None
+    print(*lines, sep="\n")
+    return 0
+
+
+def _prepared(arguments, root: Path) -> list[str]:
     if arguments.name == "weights":
         from data_scripts import weights
 
-        lines = weights.prepare(arguments.only, root, arguments.given)
-    elif arguments.name in prepare.SCRIPTS:
-        lines = prepare.prepare(arguments.name, root, arguments.given, arguments.force)
-    else:
-        names = EMBEDDED if arguments.name == "all" else [arguments.name]
-        lines = [str(importlib.import_module(f"data_scripts.{name}").prepare(root)) for name in names]
-    print(*lines, sep="\n")
-    return 0
+        return weights.prepare(arguments.only, root, arguments.given)
+    if arguments.name in prepare.SCRIPTS:
+        return prepare.prepare(arguments.name, root, arguments.given, arguments.force)
+    names = EMBEDDED if arguments.name == "all" else [arguments.name]
+    return [str(importlib.import_module(f"data_scripts.{name}").prepare(root)) for name in names]
 
 
 def _masks(arguments) -> int:

@@ -112,7 +112,7 @@ def find(dataset: str | Path) -> Path:
     place = located(dataset)
     if str(dataset) in data_scripts.EMBEDDED:
         return importlib.import_module(f"data_scripts.{dataset}").prepare(data_root())
-    if str(dataset) in prepare.SCRIPTS and not prepare.prepared(place):
+    if str(dataset) in prepare.SCRIPTS and place == data_root() / str(dataset) and not prepare.prepared(place):
         prepare.prepare(str(dataset), data_root(), online=False)
     return place
 
@@ -227,6 +227,9 @@ def own_outputs(photos: Photos) -> Photos:
 def _check(root, table, regions, known) -> tuple[dict[int, str], int]:
     """Reasons of the bad rows by row number, and how many pictures EXIF turned. Remembered until the files change."""
     if "turned" in (recipe := _recipe(root)):  # a script has checked it, and left the bad ones out
+        if not (first := root / table["image"].iloc[0]).exists():
+            way = f"bring them back, or course data prepare {root.name} --force --from PATH"
+            raise CourseError(f"{root}: its pictures are gone: there is no {first.resolve()}; {way}")
         return {}, recipe["turned"]
     memory = data_root() / "checked" / f"{manifest(root)}-{hashlib.sha256(str(root).encode()).hexdigest()[:8]}.json"
     if memory.is_file():

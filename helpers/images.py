@@ -10,6 +10,8 @@ from .errors import CourseError, nearest
 
 EXACT_MODES = ("RGB", "L", "1")  # the others lose something on the way to RGB, and how is not ours to guess
 ORIENTATION = 0x0112  # EXIF tag: how the camera was held
+# of what Pillow knows, those that are pictures and nothing else: an EPS file named .jpg is a program
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 FITS = ("squash_crop", "squash", "cover", "pad")
 
 
@@ -18,7 +20,7 @@ def open_image(path: Path) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise CourseError(f"{path}: the file is empty (0 bytes)")
-        image = Image.open(path)
+        image = Image.open(path, formats=FORMATS)
     except FileNotFoundError:
         raise CourseError(f"{path}: no such file") from None
     except UnidentifiedImageError:

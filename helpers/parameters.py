@@ -104,9 +104,9 @@ def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dic
     try:
         return model(**given).model_dump()
     except ValidationError as error:
-        wrong = {e["loc"][0]: (e["input"], e.get("ctx", {}).get("error")) for e in error.errors()}
-        kind = Missing if all(isinstance(why, Missing) for _, why in wrong.values()) else CourseError
-        raise kind("\n".join(_complaint(name, known[k], v, why) for k, (v, why) in wrong.items())) from None
+        wrong = [(e["loc"][0], e["input"], e.get("ctx", {}).get("error")) for e in error.errors()]
+        kind = Missing if all(isinstance(why, Missing) for *_, why in wrong) else CourseError
+        raise kind("\n".join(_complaint(name, known[key], *what) for key, *what in wrong)) from None
 
 
 def _complaint(name: str, parameter: Parameter, value, why) -> str:

@@ -125,3 +125,56 @@ def test_a_download_that_was_cut_short_is_named(tmp_path, into, name):
     file.write_bytes(file.read_bytes()[: 1 << 15])
     with pytest.raises(CourseError, match=f"{name}: (cannot be unpacked|neither a zip)"):
         unpack(file, into)
+
+
+def ten(file) -> list[int]:
+    """A tar of ten files of 1000 bytes; where their headers are."""
+    tarred(file, {f"{i}.txt": bytes([i]) * 1000 for i in range(10)})
+    with tarfile.open(file) as there:
+        return [member.offset for member in there]
+
+
+@pytest.mark.parametrize("damage", ["a header", "cut in a header", "cut in a file", "cut between files"])
+def test_a_tar_that_is_damaged_or_cut_anywhere_is_named(tmp_path, into, damage):
+    place = ten(tmp_path / "a.tar")[6]
+    whole = (tmp_path / "a.tar").read_bytes()
+    broken = {
+        "a header": whole[:place] + b"x" * 512 + whole[place + 512 :],
+        "cut in a header": whole[: place + 100],
+        "cut in a file": whole[: place + 700],
+        "cut between files": whole[:place],
+    }
+    (tmp_path / "a.tar").write_bytes(broken[damage])
+    with pytest.raises(CourseError, match="a.tar: cannot be unpacked"):
+        unpack(tmp_path / "a.tar", into)
+
+
+def test_a_gzip_whose_checksum_is_wrong_is_named(tmp_path, into):
+    file = tarred(tmp_path / "a.tar.gz", FILES)
+    packed = bytearray(file.read_bytes())
+    packed[-6] ^= 1  # of the CRC, which comes after everything
+    file.write_bytes(packed)
+    with pytest.raises(CourseError, match="a.tar.gz: cannot be unpacked .*CRC"):
+        unpack(file, into)
+
+
+def test_a_zip_whose_bytes_are_damaged_is_named(tmp_path, into):
+    file = zipped(tmp_path / "a.zip", {"noise.txt": b"abc" * 10_000})
+    packed = bytearray(file.read_bytes())
+    packed[45:60] = b"\xff" * 15
+    file.write_bytes(packed)
+    with pytest.raises(CourseError, match="a.zip: cannot be unpacked"):
+        unpack(file, into)
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar"])
+@pytest.mark.parametrize("members", [{"a": b"x", "a/b": b"x"}, {"n" * 300: b"x"}])
+def test_names_that_no_disk_can_hold_are_named(tmp_path, into, name, members):
+    with pytest.raises(CourseError, match="cannot be unpacked"):
+        unpack((zipped if name.endswith("zip") else tarred)(tmp_path / name, members), into)
+
+
+def test_a_hard_link_to_nothing_is_named(tmp_path, into):
+    file = tarred(tmp_path / "a.tar", {"link": b""}, type=tarfile.LNKTYPE, linkname="nothing")
+    with pytest.raises(CourseError, match="a.tar: cannot be unpacked"):
+        unpack(file, into)

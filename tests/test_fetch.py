@@ -35,6 +35,7 @@ class Answer(BaseHTTPRequestHandler):
         if begin >= len(CONTENT):
             return self.send_error(416)
         self.send_response(206 if begin else 200)
+        self.send_header("Content-Range", f"bytes {begin}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.send_header("Content-Length", str(len(CONTENT) - begin))
         self.end_headers()
         self.wfile.write(CONTENT[begin : begin + (server.ends_after or len(CONTENT))])

@@ -143,7 +143,7 @@ def test_the_archive_with_its_pictures_at_the_top_is_unpacked_into_a_folder(tmp_
     prepare.prepare("imagenet", data_home, tmp_path / "got")
     assert [row[2] for row in rows(data.load(data_home / "imagenet"))] == LABELS[:3]
     placed = sorted(p.name for p in (data_home / "sources/imagenet").iterdir())
-    assert placed == ["ILSVRC2012_devkit_t12", "val"]
+    assert placed == ["ILSVRC2012_devkit_t12", "unpacked", "val"]
     assert len(list((tmp_path / "got").iterdir())) == 2
 
 

@@ -117,8 +117,7 @@ def test_an_archive_is_unpacked_beside_and_left_alone(known, tmp_path):
     prepare.prepare("toy", root, there)
     assert len(data.load("toy")) == 4
     assert names_in(there) == before
-    assert not (root / "sources/toy/pictures").is_symlink()
-    assert sorted(p.name for p in (root / "sources/toy").iterdir()) == ["list.txt", "pictures"]
+    assert sorted(p.name for p in (root / "sources/toy").iterdir()) == ["list.txt", "pictures", "unpacked"]
 
 
 def test_an_archive_with_a_folder_of_its_own_is_unpacked_as_well(known, tmp_path):
@@ -172,7 +171,7 @@ def test_what_is_missing_is_said_and_nothing_written(known, tmp_path, placed):
     ]
     assert said[4:6] == ["or, as flat:", "  flat"]
     assert said[-1] == "Then: course data prepare toy; or if they are elsewhere, add --from PATH"
-    assert ("Still missing: pictures.zip, flat" in said) == bool(placed)
+    assert ("Some of it is here. Still missing: pictures.zip" in said) == bool(placed)
     assert not root.exists()
 
 
@@ -184,7 +183,7 @@ def test_what_could_be_fetched_but_not_now_is_said_and_nothing_written(known, mo
         Missing, match=r"toy: http://127.0.0.1:9/list.txt cannot be reached .*\n.*(?s:.*)Place in .*toy:\n"
     ):
         prepare.prepare("toy", root)
-    assert names_in(root) in ([], [".toy.lock", "sources"])
+    assert names_in(root) == [".toy.lock", "sources"]  # nothing of the data set
     with pytest.raises(Missing, match="is got at"):  # a run never downloads by itself
         data.find("toy")
 
@@ -350,5 +349,111 @@ def test_every_picture_is_checked_in_bounded_parts(tmp_path, monkeypatch):
     assert turned == 0
 
 
-def test_where_files_are_placed_is_one_folder_a_data_set(tmp_path):
-    assert sources.folder_of("celeba", tmp_path) == tmp_path / "sources" / "celeba"
+def test_an_unpacking_that_was_killed_is_not_taken_for_the_data_set(known, tmp_path):
+    root, there = known(toy()), packed(tmp_path / "there")
+    half = root / "sources/toy/.unpacking-abcd1234"
+    paint(half / "pictures/a.png")
+    draft = root / ".toy-0123abcd"
+    paint(draft / "masks/a.png")
+    prepare.prepare("toy", root, there)
+    assert len(data.load("toy")) == 4
+    assert not half.exists()
+    assert not draft.exists()
+
+
+def test_a_folder_of_another_data_set_is_not_taken_for_a_part(known, tmp_path):
+    root, there = known(toy()), packed(tmp_path / "there")
+    paint(there / "other-set/pictures/z.png")
+    prepare.prepare("toy", root, there)
+    assert data.load("toy").table["image"].iloc[0].endswith("a.png")
+    (there / "list.txt").unlink()
+    (there / "pictures.zip").unlink()
+    with pytest.raises(Missing):
+        prepare.prepare("toy", tmp_path / "root", there)
+
+
+def test_what_is_given_comes_before_what_was_there(known, tmp_path):
+    root, first = known(toy()), packed(tmp_path / "first/toy")
+    prepare.prepare("toy", root, first)
+    other = packed(tmp_path / "other/toy")
+    with zipfile.ZipFile(other / "pictures.zip", "w") as out:
+        out.write(tmp_path / "other/aside/pictures/b.PNG", "pictures/b.PNG")
+    prepare.prepare("toy", root, other, force=True)
+    assert [Path(name).name for name in data.load("toy").table["image"]] == ["b.PNG"]
+    prepare.prepare("toy", root, upstream(tmp_path / "third"), force=True)
+    assert len(data.load("toy")) == 4
+
+
+def test_an_archive_is_unpacked_once(known, tmp_path, monkeypatch):
+    root, there = known(toy()), packed(tmp_path / "there")
+    prepare.prepare("toy", root, there)
+    monkeypatch.setattr(sources, "unpack", lambda *_: pytest.fail("unpacked again"))
+    prepare.prepare("toy", root, there, force=True)
+    assert len(data.load("toy")) == 4
+
+
+def test_a_link_to_a_place_that_is_gone_is_replaced(known, tmp_path):
+    root, there = known(toy()), upstream(tmp_path / "stick")
+    prepare.prepare("toy", root, there)
+    there.rename(tmp_path / "unplugged")
+    with pytest.raises(CourseError, match="its pictures are gone: .*--from"):
+        data.load("toy")
+    packed(tmp_path / "again")
+    prepare.prepare("toy", root, tmp_path / "again", force=True)
+    assert len(data.load("toy")) == 4
+
+
+def test_the_place_itself_may_be_given_in_another_spelling(known, tmp_path):
+    root, there = known(toy()), upstream(tmp_path / "there")
+    prepare.prepare("toy", root, there)
+    (tmp_path / "alias").symlink_to(root / "sources/toy")
+    prepare.prepare("toy", root, tmp_path / "alias", force=True)
+    assert len(data.load("toy")) == 4
+    assert (root / "sources/toy/pictures").resolve() == (there / "pictures").resolve()
+
+
+def test_what_another_process_prepared_meanwhile_is_not_prepared_again(known, monkeypatch):
+    root, asked = known(toy()), []
+    upstream(root / "sources/toy")
+    prepare.prepare("toy", root)
+    seen = prepare.prepared
+    monkeypatch.setattr(prepare, "prepared", lambda folder: asked.append(1) is None and len(asked) > 1 and seen(folder))
+    monkeypatch.setattr(prepare, "_made", lambda *_: pytest.fail("prepared twice"))
+    assert prepare.prepare("toy", root) == [f"{root / 'toy'} is prepared"]
+
+
+@pytest.mark.parametrize("fails_at", [1, 2])
+def test_an_interrupt_between_the_renames_brings_back_what_was_there(known, monkeypatch, fails_at):
+    root, calls, rename = known(toy()), [], prepare.os.rename
+    upstream(root / "sources/toy")
+    prepare.prepare("toy", root)
+
+    def interrupted(old, new):
+        calls.append(1)
+        if len(calls) == fails_at:
+            raise KeyboardInterrupt
+        rename(old, new)
+
+    monkeypatch.setattr(prepare.os, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare("toy", root, force=True)
+    assert len(data.load("toy")) == 4
+    assert sorted(p.name for p in root.iterdir() if p.name != "checked") == [".toy.lock", "sources", "toy"]
+
+
+def test_a_mistake_in_the_files_names_them_where_they_are(known):
+    def arrange_badly(source, made, layout):
+        raise CourseError(f"{source / 'list.txt'}: not a list")
+
+    root = known(toy(arrange_badly))
+    upstream(root / "sources/toy")
+    with pytest.raises(CourseError, match=f"^{root / 'sources/toy/list.txt'}: not a list"):
+        prepare.prepare("toy", root)
+
+
+def test_a_folder_of_ones_own_with_the_name_of_a_data_set_is_ones_own(known, tmp_path, monkeypatch):
+    known(toy())
+    monkeypatch.chdir(tmp_path)
+    paint(Path("toy/cat/a.png"))
+    for name in ("toy", "./toy"):
+        assert data.load(name).classes == ["cat"]

@@ -10,6 +10,8 @@ import time
 import nbformat
 import pytest
 
+from data_scripts import EMBEDDED
+from data_scripts.prepare import SCRIPTS
 from helpers import cli, reports
 from helpers.errors import CourseError
 
@@ -283,8 +285,12 @@ def test_doctor_says_what_is_here(capsys, monkeypatch, tmp_path):
         assert said in output.out
 
 
-def test_data_list_says_what_is_prepared(capsys, data_home):
-    assert "scenes  no" in course(capsys, "data", "list")[1].out
+def test_data_list_says_what_is_prepared(capsys, data_home, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    rows = [line.split() for line in course(capsys, "data", "list")[1].out.splitlines()]
+    ready = {row[0]: row[1] for row in rows if len(row) > 3}
+    assert ready["scenes"] == ready["celeba"] == ready["weights"] == "no"
+    assert {*EMBEDDED, *SCRIPTS, "weights"} <= set(ready)
 
 
 def test_a_place_that_cannot_be_written_is_told(capsys, demo, tmp_path):

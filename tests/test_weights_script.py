@@ -137,7 +137,7 @@ def test_a_wrong_file_is_told_with_both_checksums_and_not_copied(home, toy, tmp_
 def test_a_damaged_file_in_its_place_is_told(home, toy):
     toy[1].place(home).parent.mkdir(parents=True)
     toy[1].place(home).write_bytes(CONTENT[:-1])
-    with pytest.raises(CourseError, match="own.pth: sha256 is .* Get the file again"):
+    with pytest.raises(CourseError, match="own.pth: sha256 is .* Remove it, and get it again"):
         weights.prepare(["own"], home)
 
 
