@@ -8,9 +8,9 @@ open      data.load of the prepared set, beside CelebA(root)
 read      batches of 64 pictures squashed to 112 pixels as uint8, beside a DataLoader over CelebA with Resize and
           PILToTensor, without and with workers
 
-torchvision's check of the lists' md5 is skipped: these are not CelebA's. Aims: prepared in minutes; ten times as many
-pictures take at most twice the memory; reading at least as fast as the DataLoader without workers. On a busy machine
-the numbers say little.
+The checks of the lists' md5, ours and torchvision's, are skipped: these are not CelebA's. Aims: prepared in minutes;
+no pictures held in memory, only the table of 40 attributes a picture; reading at least as fast as the DataLoader
+without workers. On a busy machine the numbers say little.
 """
 
 import argparse
@@ -74,7 +74,8 @@ def _peak() -> float:
 
 
 def prepared(root, folder):
-    prepare.prepare("celeba", root, folder)
+    with mock.patch("data_scripts.sources.verify"):
+        prepare.prepare("celeba", root, folder)
 
 
 def opened(root):
@@ -130,7 +131,7 @@ def main():
             folder = upstream(place / str(count) / "celeba", count)
             seconds, peaks[count], _ = alone(prepared, place / f"root{count}", folder)
             print(f"prepare {count:,}: {seconds:.0f} s, {count / seconds:,.0f} images/s, {peaks[count]:.0f} MiB")
-        print(f"memory for ten times as many: {peaks[n] / peaks[n // 10]:.2f} times (aim at most 2)")
+        print(f"memory a picture: {(peaks[n] - peaks[n // 10]) / (n - n // 10) * 2**20:,.0f} bytes")
         root, parent = place / f"root{n}", place / str(n)
         ours, theirs = alone(count_open, root), alone(count_open_by_torchvision, parent)
         for name, (seconds, memory, count) in {"ours": ours, "torchvision's": theirs}.items():

@@ -213,8 +213,8 @@ def _weights(value: str) -> str:
 
 
 KINDS: dict[str, tuple[str, Callable]] = {
-    "dataset": ("an embedded data set, a folder or a picture", _dataset),
-    "pictures or none": ("nothing, or an embedded data set, a folder or a picture", _pictures_or_none),
+    "dataset": ("a data set of `course data list`, a folder or a picture", _dataset),
+    "pictures or none": ("nothing, or a data set of `course data list`, a folder or a picture", _pictures_or_none),
     "model": ("one of our compact models, a torchvision classifier or timm:NAME", _model),
     "model, auto or none": ("auto, none, or a model by name", _model_or_not),
     "weights": ("train, imagenet or a path to a state dict", _weights),

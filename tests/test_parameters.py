@@ -172,7 +172,7 @@ def test_pictures_are_an_embedded_set_a_folder_or_a_file(kind, tmp_path, data_ho
 def test_no_pictures_is_an_answer_too(tmp_path, data_home):
     assert looked_up("pictures or none", "", tmp_path) == ""
     assert parameters.Parameter("x", "str", "", "", "pictures or none").expected() == (
-        "nothing, or an embedded data set, a folder or a picture"
+        "nothing, or a data set of `course data list`, a folder or a picture"
     )
 
 
