@@ -1,6 +1,5 @@
 """Region masks for faces that have none: found once by a parser, and written as a data set of its own."""
 
-import hashlib
 import json
 import os
 import zipfile
@@ -23,6 +22,7 @@ from helpers.photos import Photos
 from . import prepare, weights
 from .face_paint import REGIONS
 from .faces import PALETTE
+from .fetch import digest
 
 CHUNK = 64  # pictures in work at once
 NAMES = dict(enumerate(REGIONS))  # CelebAMask-HQ's 19 regions, by the ids that the masks hold
@@ -95,8 +95,7 @@ def _parser(parser: str, channels: str, root: Path) -> Parser:
             f"(channel, region; empty to leave one out), or --channels farl when they are as FaRL's"
         )
     found = parsing.load(file, channels, regions=NAMES, device=device)
-    with file.open("rb") as opened:
-        found.source = f"{file.name} ({hashlib.file_digest(opened, 'sha256').hexdigest()[:12]})"
+    found.source = f"{file.name} ({digest(file)[:12]})"
     return found
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
-import pooch
 import requests
 import torch
 import torchvision
@@ -20,7 +19,7 @@ from helpers.errors import CourseError, Missing, nearest, no_room
 from helpers.models import published
 from helpers.weights import read_state
 
-from .fetch import fetch, verify
+from .fetch import digest, fetch, verify
 from .upstream import Dataset, Part
 
 
@@ -191,7 +190,7 @@ def _placed(one: Weights, root: Path, given: Path | None) -> str:
             raise
         raise CourseError(f"{one.name}: the disk of {file.parent} is full; it needs {one.size} MiB") from None
     what = {None: "fetched to", file: "is in place,"}.get(near, "copied to")
-    told = "its checksum is right" if one.checksum else f"nobody published a checksum; sha256 is {_sha256(file)}"
+    told = "its checksum is right" if one.checksum else f"nobody published a checksum; sha256 is {digest(file)}"
     return f"{one.name}: {what} {file}; {told}. Used by {one.used}"
 
 
@@ -215,10 +214,6 @@ def _copied(source: Path, file: Path) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-
-
-def _sha256(file: Path) -> str:
-    return pooch.file_hash(str(file), alg="sha256")
 
 
 def _wanted(missing: list[Weights], root: Path, reason: str) -> str:

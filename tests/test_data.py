@@ -237,6 +237,12 @@ def test_a_split_that_is_not_there_names_those_that_are(album):
         data.load(album).split("test")
 
 
+def test_a_program_named_like_a_picture_is_not_run(album):
+    (album / "cat" / "0.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n")
+    with pytest.raises(CourseError, match="cat/0.png: not an image"):
+        data.load(album)
+
+
 def test_val_of_a_set_with_only_train_and_test_is_its_test(album):
     photos = data.divided(data.load(album))
     named = replace(photos, table=photos.table.replace({"split": {"val": "test"}}))

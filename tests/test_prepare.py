@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -457,3 +458,41 @@ def test_a_folder_of_ones_own_with_the_name_of_a_data_set_is_ones_own(known, tmp
     paint(Path("toy/cat/a.png"))
     for name in ("toy", "./toy"):
         assert data.load(name).classes == ["cat"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["prepare", "celebA"], "no data set `celebA`. Did you mean `celeba`"),
+        (["prepare", "celeba", "resnet18"], "only `weights` is prepared in parts"),
+        (["prepare", "faces", "--from", "somewhere"], "faces is drawn here"),
+        (["prepare", "weights", "--force"], "--force: weights"),
+        (["prepare", "pets", "--from", "nowhere"], "--from nowhere: no such folder or file"),
+        (["prepare", "celeba", "--root", "list.txt/below", "--from", "."], "celeba: .*list.txt"),
+    ],
+)
+def test_a_mistake_on_the_command_line_exits_with_2(data_home, tmp_path, monkeypatch, capsys, command, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("list_attr_celeba.csv", "list_eval_partition.csv", "list.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "img_align_celeba").mkdir()
+    assert cli.main(["data", *command]) == 2
+    assert re.search(said, capsys.readouterr().err)
+    assert not data_home.exists()
+
+
+def test_every_missing_data_set_of_a_run_is_told(known, capsys):
+    known(toy())
+    assert cli.main(["run", "01_focus", "-p", "dataset=toy,nosuch"]) == 2
+    said = capsys.readouterr().err
+    assert "toy (1 kB" in said
+    assert "`nosuch`" in said
+
+
+def test_a_data_set_that_is_listed_says_what_the_list_shows():
+    for name in prepare.SCRIPTS:
+        about = prepare.described(name)
+        assert about.name == name
+        assert all((about.holds, about.notebooks, about.size, about.licence, about.page, about.layouts))
+        for part in (part for parts in about.layouts.values() for part in parts):
+            assert not part.url or re.fullmatch(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})", part.checksum), part
