@@ -178,4 +178,5 @@ DATASET = Dataset(
         ),
     },
     arrange=arrange,
+    on_request=True,
 )

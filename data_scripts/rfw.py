@@ -103,4 +103,5 @@ DATASET = Dataset(
         "data": (Part("data"), Part("txts", optional=True)),
     },
     arrange=arrange,
+    on_request=True,
 )

@@ -61,11 +61,13 @@ class Dataset:
     layouts: dict[str, tuple[Part, ...]]  # the ways in which it is found, the usual one first
     arrange: Callable[[Path, Path, str], Arranged]
     pictures: int = 0  # how many there are upstream, where that is known
+    on_request: bool = False  # whether its authors want to be asked first
 
     @property
-    def fetched(self) -> bool:
-        """Whether a program may get it; of the others somebody has to accept the terms, or to ask."""
-        return any(all(part.url or part.optional for part in parts) for parts in self.layouts.values())
+    def how(self) -> str:
+        """How it is got: `fetched` by a program, `by hand` from a page with terms to accept, or `on request`."""
+        fetched = any(all(part.url or part.optional for part in parts) for parts in self.layouts.values())
+        return "on request" if self.on_request else "fetched" if fetched else "by hand"
 
 
 def pictures(folder: Path) -> Iterator[Path]:

@@ -42,8 +42,7 @@ def _list(_) -> int:
         rows.append((name, _ready(name), "all", "none", "drawn", "MIT", what))
     for name in (*prepare.SCRIPTS, "weights"):
         about = prepare.described(name)
-        how = "fetched" if about.fetched else "by hand"
-        rows.append((name, _ready(name), about.notebooks, about.size, how, about.licence, about.holds))
+        rows.append((name, _ready(name), about.notebooks, about.size, about.how, about.licence, about.holds))
     print_table(rows)
     print(
         "\n`course data prepare NAME` fetches it, or says what is to be got by hand from where, and where to place it."

@@ -151,4 +151,4 @@ def test_without_files_the_message_names_them_and_nothing_is_written(tmp_path):
 
 
 def test_the_photos_are_got_by_hand():
-    assert not AUTHORS.fetched
+    assert AUTHORS.how == "by hand"

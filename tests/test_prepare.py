@@ -489,10 +489,15 @@ def test_every_missing_data_set_of_a_run_is_told(known, capsys):
     assert "`nosuch`" in said
 
 
+EXPECTED = dict.fromkeys(("imagenette", "pets", "dogs_vs_cats"), "fetched")
+EXPECTED |= dict.fromkeys(("imagenet", "rfw"), "on request")
+
+
 def test_a_data_set_that_is_listed_says_what_the_list_shows():
     for name in prepare.SCRIPTS:
         about = prepare.described(name)
         assert about.name == name
+        assert about.how == EXPECTED.get(name, "by hand")
         assert all((about.holds, about.notebooks, about.size, about.licence, about.page, about.layouts))
         for part in (part for parts in about.layouts.values() for part in parts):
             assert not part.url or re.fullmatch(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})", part.checksum), part

@@ -242,4 +242,4 @@ def test_the_list_says_how_many_are_there(home, capsys):
         if name == "resnet18":
             assert weights.ready(home) == "2 of 8"
     assert weights.ready(home) == "yes"
-    assert prepare.described("weights").fetched
+    assert prepare.described("weights").how == "fetched"
