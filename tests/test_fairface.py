@@ -66,6 +66,22 @@ def test_age_gender_and_race_are_columns_in_fairfaces_words(upstream, data_home)
     assert said[-1].startswith("Pictures of 28 x 28 pixels")
 
 
+def test_pictures_one_folder_too_deep_are_told(upstream, data_home):
+    for split in ROWS:
+        (upstream / split).rename(upstream / "aside")
+        (upstream / split).mkdir()
+        (upstream / "aside").rename(upstream / split / "deeper")
+    with pytest.raises(CourseError, match="no readable picture .*train/1.jpg: listed in fairface_label_train.csv, but"):
+        prepare("fairface", data_home, upstream)
+
+
+def test_the_other_margin_takes_the_place_of_the_first(upstream, data_home, tmp_path):
+    prepare("fairface", data_home, upstream)
+    other = labels(faces(tmp_path / "other", 56))
+    said = prepare("fairface", data_home, other, force=True)
+    assert said[-1].startswith("Pictures of 56 x 56 pixels")
+
+
 @pytest.mark.parametrize("margin", ["margin025", "margin125"])
 def test_it_is_unpacked_from_the_zip_of_either_margin(upstream, data_home, tmp_path, margin):
     downloads = tmp_path / "downloads"
