@@ -43,7 +43,7 @@ def _list(_) -> int:
     for name in (*prepare.SCRIPTS, "weights"):
         about = prepare.described(name)
         rows.append((name, _ready(name), about.notebooks, about.size, about.how, about.licence, about.holds))
-    print_table(rows)
+    print_table(rows, widest=16)
     print(
         "\n`course data prepare NAME` fetches it, or says what is to be got by hand from where, and where to place it."
     )
@@ -97,9 +97,9 @@ def _masks(arguments) -> int:
     return 0
 
 
-def print_table(rows: list[tuple]) -> None:
-    """Columns as wide as they need to be, the last one wrapped to the terminal."""
-    widths = [min(34, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
+def print_table(rows: list[tuple], widest: int = 34) -> None:
+    """Columns as wide as they need to be, up to `widest`, the last one wrapped to the terminal."""
+    widths = [min(widest, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
     room = max(30, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
     for row in rows:
         cells = [textwrap.wrap(text, width) or [""] for text, width in zip(row, [*widths, room], strict=True)]
