@@ -19,7 +19,7 @@ from helpers.images import ORIENTATION, fitted, open_image, read_image
 from helpers.parsing import Parser
 from helpers.photos import Photos
 
-from . import prepare, weights
+from . import prepare, sources, weights
 from .face_paint import REGIONS
 from .faces import PALETTE
 from .fetch import digest
@@ -112,7 +112,7 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
     with prepare.drafted(folder) as draft:
         (draft / "masks").mkdir()
         source = photos.root if photos.root.is_dir() else photos.root.parent
-        _link(draft / "source", source.resolve())
+        sources.link(draft / "source", source, folder.parent)
         files = [source / (image or photos.root.name) for image in photos.table["image"]]
         names = [f"masks/{i:06d}.png" for i in range(len(files))]
         turned = _written(draft, files, names, parser)
@@ -126,15 +126,6 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
             tables["classes.csv"] = index.read_csv(source / "classes.csv", ())
         prepare.describe(draft, tables, content | {"turned": turned})
     return left_out
-
-
-def _link(link: Path, source: Path) -> None:
-    """To the pictures where they are; by a way that holds when the folder of all data sets is moved."""
-    root = link.parents[1].resolve()
-    try:
-        link.symlink_to(Path("..", source.relative_to(root)) if source.is_relative_to(root) else source, True)
-    except OSError as error:
-        raise CourseError(f"{link}: cannot be a link to {source} ({error}); allow links on this disk") from None
 
 
 def _below(file: str, source: Path) -> str:

@@ -58,7 +58,7 @@ def prepare(name: str, root: Path, given: Path | None = None, force: bool = Fals
 def _made(dataset: Dataset, folder: Path, given: Path | None, online: bool) -> list[str]:
     with drafted(folder) as draft:
         layout = sources.gathered(dataset, folder.parent, given, online)
-        (draft / "source").symlink_to(Path("..", "sources", dataset.name), target_is_directory=True)
+        sources.link(draft / "source", sources.folder_of(dataset.name, folder.parent), folder.parent)
         try:
             said = _written(draft, dataset, layout)
         except CourseError as error:  # the draft will be gone when this is read

@@ -12,7 +12,7 @@ from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError, Missing, no_room
 
 from .archives import unpack
 from .fetch import fetch, verify
@@ -125,18 +125,28 @@ def _settle(part: Part, found: Path, folder: Path) -> None:
 def _link(found: Path, wanted: Path, folder: Path) -> None:
     if wanted.exists() and found.samefile(wanted):
         return
-    target = found.resolve()
+    target = found.resolve()  # before the link it may go through is gone
     if wanted.is_symlink():  # from elsewhere before, or to a place that is gone
         wanted.unlink()
     elif wanted.exists():
         raise CourseError(f"both {found} and {wanted} are there; move one of them away")
     wanted.parent.mkdir(parents=True, exist_ok=True)
-    if target.is_relative_to(folder.resolve()):  # then it holds when the folder of all data sets is moved
-        target = os.path.relpath(target, wanted.parent.resolve())
+    link(wanted, target, folder)
+
+
+def link(place: Path, target: Path, within: Path) -> None:
+    """Make `place` a link to a file or folder; relative inside of `within`, so that this folder can be moved.
+
+    Raises CourseError where links are not allowed.
+    """
+    target = target.resolve()
+    own = target.is_relative_to(within.resolve())
     try:
-        wanted.symlink_to(target, found.is_dir())
+        place.symlink_to(os.path.relpath(target, place.parent.resolve()) if own else target, target.is_dir())
     except OSError as error:
-        raise CourseError(f"{wanted} cannot be a link ({error}); move {found} there") from None
+        if no_room(error):
+            raise
+        raise CourseError(f"{place} cannot be a link to {target} ({error}); allow links on this disk") from None
 
 
 def _unpacked(archive: Path, folder: Path, into: str) -> None:

@@ -20,7 +20,6 @@ from helpers.models import published
 from helpers.weights import read_state
 
 from .fetch import digest, fetch, verify
-from .upstream import Dataset, Part
 
 
 @dataclass(frozen=True)
@@ -78,19 +77,9 @@ ALIASES = {"timm:legacy_xception": "legacy_xception", "vit_small_patch16_224.din
 PAPERS = ("alexnet", "resnet18", "resnet50", "vgg16", "inception_v3", "legacy_xception", "dino", "farl")
 
 
-def _not_pictures(source: Path, made: Path, layout: str):
-    raise CourseError("weights are no data set of pictures: course data prepare weights [NAME ...]")
-
-
-DATASET = Dataset(
-    name="weights",
-    holds=f"trained networks of the papers ({', '.join(PAPERS)}), and any of torchvision's by its name",
-    notebooks="all",
-    size="1.8 GB",
-    licence="BSD-3, Apache-2.0, MIT; most trained on ImageNet",
-    page="https://docs.pytorch.org/vision/stable/models.html",
-    layouts={"files": tuple(Part(one.file, url=one.url, checksum=one.checksum) for one in OTHERS)},
-    arrange=_not_pictures,
+LISTED = (  # as `course data list` shows them: notebooks, size, how, licence, what it is
+    *("all", "1.8 GB", "fetched", "BSD-3, Apache-2.0, MIT; most trained on ImageNet"),
+    f"trained networks of the papers ({', '.join(PAPERS)}), and any of torchvision's by its name",
 )
 
 

@@ -37,12 +37,15 @@ def add(acts) -> None:
 
 
 def _list(_) -> int:
+    from data_scripts import weights
+
     rows = [("name", "prepared", "notebooks", "size", "how", "licence", "what it is")]
     for name, what in EMBEDDED.items():
         rows.append((name, _ready(name), "all", "none", "drawn", "MIT", what))
-    for name in (*prepare.SCRIPTS, "weights"):
+    for name in prepare.SCRIPTS:
         about = prepare.described(name)
         rows.append((name, _ready(name), about.notebooks, about.size, about.how, about.licence, about.holds))
+    rows.append(("weights", weights.ready(data.data_root()), *weights.LISTED))
     print_table(rows, widest=16)
     print(
         "\n`course data prepare NAME` fetches it, or says what is to be got by hand from where, and where to place it."
@@ -51,10 +54,6 @@ def _list(_) -> int:
 
 
 def _ready(name: str) -> str:
-    if name == "weights":
-        from data_scripts import weights
-
-        return weights.ready(data.data_root())
     return "yes" if prepare.prepared(data.data_root() / name) else "no"
 
 
@@ -79,9 +78,9 @@ def _prepare(arguments) -> int:
 
 
 def _prepared(arguments, root: Path) -> list[str]:
-    if arguments.name == "weights":
-        from data_scripts import weights
+    from data_scripts import weights
 
+    if arguments.name == "weights":
         return weights.prepare(arguments.only, root, arguments.given)
     if arguments.name in prepare.SCRIPTS:
         return prepare.prepare(arguments.name, root, arguments.given, arguments.force)

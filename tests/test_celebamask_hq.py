@@ -12,7 +12,7 @@ from test_celeba import NAMES, attribute_list, unchecked
 
 from data_scripts import celeba, celebamask_hq, prepare
 from helpers import data, images
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 # number -> CelebA's file: around the borders of its splits; 5 is broken, of 6 the picture is lost
 FILES = {0: "119614", 1: "162770", 3: "162771", 5: "000005", 6: "000006", 2000: "182637", 29999: "182638"}
@@ -257,14 +257,6 @@ def test_several_processes_make_the_same(folder, tmp_path, monkeypatch):
     assert results[0] == results[1]
     assert [number for number, _ in results[0][0]] == [5]
     assert len(results[0][1]) == 4
-
-
-def test_without_its_files_it_says_which_to_place_where(tmp_path):
-    with pytest.raises(Missing) as caught:
-        prepare.prepare("celebamask_hq", tmp_path / "root")
-    for name in ("CelebAMask-HQ.zip", "CelebA-HQ-img", MASKS, TABLE, "list_attr_celeba.txt", "switchablenorms"):
-        assert name in str(caught.value)
-    assert not [path for path in (tmp_path / "root").rglob("*") if path.name != ".celebamask_hq.lock"]
 
 
 def test_celebas_own_lists_keep_their_checksums():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from data_scripts import dogs_vs_cats, prepare
 from helpers import data
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 
 def paint(file: Path):
@@ -168,12 +168,3 @@ def test_the_split_is_the_one_it_always_was():
     ranked = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     found = dict(zip(names, dogs_vs_cats.splits(names), strict=True))
     assert [found[name] for name in ranked] == ["test", "val", *["train"] * 8]
-
-
-def test_without_files_the_message_names_every_archive_and_nothing_is_written(tmp_path):
-    with pytest.raises(Missing) as error:
-        prepare.prepare("dogs_vs_cats", tmp_path / "root", online=False)
-    for name in ("kagglecatsanddogs_5340.zip", "PetImages", "train.zip", "dogs-vs-cats.zip", "sha256:b7974bd0"):
-        assert name in str(error.value)
-    assert not (tmp_path / "root" / "dogs_vs_cats").exists()
-    assert not (tmp_path / "root" / "sources").exists()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_scripts.prepare import prepare
 from helpers import data, subsets
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 HEAD = "file,age,gender,race,service_test\n"
 ROWS = {
@@ -151,17 +151,6 @@ def test_a_label_file_that_is_none_is_named(upstream, data_home, text, said):
         prepare("fairface", data_home, upstream)
     assert "fairface_label_val.csv" in str(caught.value)
     assert not (data_home / "fairface").exists()
-
-
-def test_with_nothing_there_it_says_what_to_place_where(data_home):
-    with pytest.raises(Missing) as caught:
-        prepare("fairface", data_home)
-    for words in (
-        *("fairface-img-margin025-trainval.zip", "fairface-img-margin125-trainval.zip", "fairface_label_train.csv"),
-        *("fairface_label_val.csv", "https://github.com/joojs/fairface", str(data_home / "sources" / "fairface")),
-    ):
-        assert words in str(caught.value)
-    assert not data_home.exists()
 
 
 def some(real_data, tmp_path, name, kept):

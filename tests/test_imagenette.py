@@ -13,7 +13,7 @@ from torchvision.datasets import Imagenette
 from data_scripts import imagenette
 from data_scripts.prepare import prepare
 from helpers import data
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 PART = imagenette.DATASET.layouts["320px"][0]
 
@@ -88,14 +88,6 @@ def test_a_split_that_is_missing_is_named(upstream, data_home):
     with pytest.raises(CourseError, match="imagenette2-320/val: no such folder"):
         prepare("imagenette", data_home, upstream)
     assert not (data_home / "imagenette").exists()
-
-
-def test_with_nothing_there_it_says_what_to_place_where(data_home):
-    with pytest.raises(Missing) as caught:
-        prepare("imagenette", data_home, online=False)
-    for words in ("imagenette2-320.tgz", PART.url, PART.checksum, str(data_home / "sources" / "imagenette")):
-        assert words in str(caught.value)
-    assert not data_home.exists()
 
 
 def test_url_checksum_and_names_are_those_of_torchvision():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_scripts import mame, prepare
 from helpers import data
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 HEADER = "Image file,Medium,Museum,Museum-based instance ID,Subset,Width,Height,Product size,Aspect ratio"
 ROWS = (
@@ -131,12 +131,3 @@ def test_both_archives_are_unpacked(tmp_path, monkeypatch):
     layouts = {"256 x 256 pixels": (pictures, replace(metadata, checksum=sum_))}
     monkeypatch.setattr(mame, "DATASET", replace(mame.DATASET, layouts=layouts))
     assert len(prepared(tmp_path, given)) == 5
-
-
-def test_without_files_the_message_names_them_and_nothing_is_written(tmp_path):
-    with pytest.raises(Missing) as error:
-        prepare.prepare("mame", tmp_path / "root", online=False)
-    for name in ("MAMe_data_256.zip", "MAMe_data.zip", "MAMe_metadata.zip", "MAMe_dataset.csv", "MAMe-dataset"):
-        assert name in str(error.value)
-    assert not (tmp_path / "root" / "mame").exists()
-    assert not (tmp_path / "root" / "sources").exists()

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_scripts import mit67, prepare
 from helpers import data
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 AUTHORS = mit67.DATASET
 TRAIN = ("kitchen/int474.jpg", "kitchen/cdmc8_1.jpg", "airport_inside/airport_inside_0389.jpg")
@@ -139,15 +139,6 @@ def test_lists_of_another_checksum_than_the_authors_are_refused(tmp_path, monkey
     monkeypatch.setattr(mit67, "DATASET", AUTHORS)
     with pytest.raises(CourseError, match=r"TrainImages\.txt: sha256 is .*expected 7ec85f88"):
         prepared(tmp_path, upstream(tmp_path / "upstream"))
-
-
-def test_without_files_the_message_names_them_and_nothing_is_written(tmp_path):
-    with pytest.raises(Missing) as error:
-        prepare.prepare("mit67", tmp_path / "root", online=False)
-    for name in ("indoorCVPR_09.tar", "Images", "TrainImages.txt", "TestImages.txt", "indoor.html"):
-        assert name in str(error.value)
-    assert not (tmp_path / "root" / "mit67").exists()
-    assert not (tmp_path / "root" / "sources").exists()
 
 
 def test_the_photos_are_got_by_hand():

@@ -12,7 +12,7 @@ from torchvision.datasets import OxfordIIITPet
 from data_scripts import pets
 from data_scripts.prepare import prepare
 from helpers import data, objects
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 PARTS = pets.DATASET.layouts["archives"]
 TRIMAP = np.full((6, 8), 2, np.uint8)  # background, a pet of 2 x 2 pixels, and the border around it
@@ -126,14 +126,6 @@ def test_a_list_that_is_none_is_named(upstream, data_home, text, said):
     assert "annotations/test.txt" in str(caught.value)
     assert "name class_id species breed_id" in str(caught.value)
     assert not (data_home / "pets").exists()
-
-
-def test_with_nothing_there_it_says_what_to_place_where(data_home):
-    with pytest.raises(Missing) as caught:
-        prepare("pets", data_home, online=False)
-    for words in ("images.tar.gz", "annotations.tar.gz", str(data_home / "sources" / "pets"), PARTS[1].url):
-        assert words in str(caught.value)
-    assert not data_home.exists()
 
 
 def test_urls_and_checksums_are_those_of_torchvision():

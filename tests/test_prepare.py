@@ -501,3 +501,47 @@ def test_a_data_set_that_is_listed_says_what_the_list_shows():
         assert all((about.holds, about.notebooks, about.size, about.licence, about.page, about.layouts))
         for part in (part for parts in about.layouts.values() for part in parts):
             assert not part.url or re.fullmatch(r"(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})", part.checksum), part
+
+
+TO_PLACE = {  # what the message must name: the files, whose page it is, and addresses or checksums where they are known
+    "imagenette": ("imagenette2-320.tgz", "imagenette2-320)", "https://s3.amazonaws.com/", "md5:3df6f0d0"),
+    "pets": ("images.tar.gz", "annotations.tar.gz", "https://www.robots.ox.ac.uk/~vgg/data/pets/data/annotations"),
+    "dogs_vs_cats": ("kagglecatsanddogs_5340.zip", "PetImages", "train.zip", "dogs-vs-cats.zip", "sha256:b7974bd0"),
+    "imagenet": (
+        *("ILSVRC2012_img_val.tar (or unpacked: val)", "ILSVRC2012_devkit_t12.tar.gz", "LOC_val_solution.csv"),
+        *("LOC_synset_mapping.txt", "ILSVRC/Data/CLS-LOC/val", "image-net.org"),
+    ),
+    "mit67": ("indoorCVPR_09.tar", "Images", "TrainImages.txt", "TestImages.txt", "indoor.html"),
+    "mame": ("MAMe_data_256.zip", "MAMe_data.zip", "MAMe_metadata.zip", "MAMe_dataset.csv", "MAMe-dataset"),
+    "rival10": ("rival10.zip (or unpacked: RIVAL10)", "mmoayeri/RIVAL10"),
+    "celeba": (
+        *("img_align_celeba.zip", "list_attr_celeba.txt", "list_eval_partition.txt", "identity_CelebA.txt"),
+        *("list_attr_celeba.csv", "list_eval_partition.csv", "mmlab.ie.cuhk.edu.hk"),
+    ),
+    "celebamask_hq": (
+        *("CelebAMask-HQ.zip", "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-to-CelebA-mapping.txt"),
+        *("list_attr_celeba.txt", "switchablenorms"),
+    ),
+    "fairface": (
+        *("fairface-img-margin025-trainval.zip", "fairface-img-margin125-trainval.zip", "fairface_label_train.csv"),
+        *("fairface_label_val.csv", "https://github.com/joojs/fairface"),
+    ),
+    "rfw": ("test.tar.gz", "test/data", "whdeng.cn/RFW"),
+}
+
+
+@pytest.mark.parametrize("name", prepare.SCRIPTS)
+def test_offline_every_script_ends_with_what_to_place_where(data_home, monkeypatch, capsys, name):
+    def unreachable(url, file, checksum):
+        raise Missing(f"{url} cannot be reached (ConnectionError)")
+
+    monkeypatch.setattr(sources, "fetch", unreachable)
+    assert cli.main(["data", "prepare", name]) == 3
+    said = capsys.readouterr().err
+    for words in (*TO_PLACE[name], f"Place in {data_home / 'sources' / name}:", f"course data prepare {name}"):
+        assert said.count(words) >= 1, words
+    assert said.count("Place in") == 1
+    assert set(names_in(data_home)) <= {f".{name}.lock", "sources"}
+    assert data_home.exists() == (prepare.described(name).how == "fetched")  # of the others nothing was even tried
+    assert cli.main(["run", "01_focus", "-p", f"dataset={name}"]) == 3  # and a run says the same
+    assert TO_PLACE[name][0] in capsys.readouterr().err

@@ -10,7 +10,7 @@ from PIL import Image
 
 from data_scripts.prepare import prepare
 from helpers import data, subsets
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
 POINTS = "150.5 170.0 249.25 171.0 200.0 220.0 160.0 270.0 240.0 271.5"
@@ -126,11 +126,3 @@ def test_a_race_without_a_folder_and_an_empty_text_are_named(upstream, data_home
     with pytest.raises(CourseError, match="data/African: no such folder; expected African, Asian, Caucasian, Indian"):
         prepare("rfw", data_home, upstream)
     assert not (data_home / "rfw").exists()
-
-
-def test_with_nothing_there_it_says_what_to_place_where(data_home):
-    with pytest.raises(Missing) as caught:
-        prepare("rfw", data_home)
-    for words in ("test.tar.gz", "test/data", "whdeng.cn/RFW", str(data_home / "sources" / "rfw")):
-        assert words in str(caught.value)
-    assert not data_home.exists()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_scripts import prepare, rival10
 from helpers import data
-from helpers.errors import CourseError, Missing
+from helpers.errors import CourseError
 from helpers.objects import object_masks
 
 SIZE = (20, 10)
@@ -217,9 +217,3 @@ def test_a_split_that_is_missing_is_named(tmp_path, data_home):
     with pytest.raises(CourseError, match="test/ordinary: no such folder"):
         prepare.prepare("rival10", data_home, tmp_path / "there")
     assert not (data_home / "rival10").exists()
-
-
-def test_with_nothing_there_the_archive_is_named_and_nothing_written(data_home):
-    with pytest.raises(Missing, match=r"rival10\.zip \(or unpacked: RIVAL10\)"):
-        prepare.prepare("rival10", data_home)
-    assert not data_home.exists()

@@ -8,7 +8,7 @@ import timm
 import torch
 import yaml
 
-from data_scripts import prepare, weights
+from data_scripts import weights
 from data_scripts.fetch import verify
 from helpers import models, parsing, patches
 from helpers.cli import main
@@ -242,4 +242,6 @@ def test_the_list_says_how_many_are_there(home, capsys):
         if name == "resnet18":
             assert weights.ready(home) == "2 of 8"
     assert weights.ready(home) == "yes"
-    assert prepare.described("weights").how == "fetched"
+    assert main(["data", "list"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("weights "))
+    assert row.split()[1:6] == ["yes", "all", "1.8", "GB", "fetched"]
