@@ -189,7 +189,14 @@ def test_what_could_be_fetched_but_not_now_is_said_and_nothing_written(known, mo
         data.find("toy")
 
 
-@pytest.mark.parametrize("command", [["data", "prepare", "toy"], ["run", "01_focus", "-p", "dataset=toy"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["data", "prepare", "toy"],
+        ["run", "01_focus", "-p", "dataset=toy"],
+        *(["run", "02_facex", "-p", f"{name}=toy"] for name in ("training_set", "rival_set", "unmasked_set")),
+    ],
+)
 def test_missing_files_exit_with_3(known, capsys, command):
     known(toy())
     assert cli.main(command) == 3
