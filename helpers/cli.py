@@ -22,6 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     for ended in {"SIGTERM", "SIGHUP"} & {one.name for one in signal.Signals}:  # from outside: interrupted, too
         if signal.getsignal(getattr(signal, ended)) != signal.SIG_IGN:  # nohup wants it to go on
             signal.signal(getattr(signal, ended), signal.default_int_handler)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; its shell's doing, nobody's wish
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return arguments.act(arguments)
     except CourseError as error:

@@ -1,6 +1,9 @@
 """What several tests are measured by: a network whose Grad-CAM is known, float tolerances, few pictures for many."""
 
 import json
+import subprocess
+import sys
+from contextlib import contextmanager
 
 import nbformat
 import torch
@@ -60,6 +63,26 @@ def _disguised(folder, images):
     said = json.loads((folder / "dataset.json").read_text())
     said["parameters"] |= {"images": images, "size": 128}
     (folder / "dataset.json").write_text(json.dumps(said))
+
+
+@contextmanager
+def course_started(*arguments, sigint="SIG_DFL", cwd=None):
+    """`course` as a process of its own, as text; ended with the block at the latest.
+
+    A shell starts background jobs with SIGINT ignored, and children inherit that: so it is set, whatever it was here.
+    """
+    become = (
+        f"import os, signal, sys; signal.signal(signal.SIGINT, signal.{sigint}); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", become, "-m", "helpers.cli", *map(str, arguments)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd)
+    try:
+        yield process
+    finally:
+        process.kill()  # nothing, where it has ended
+        process.wait(timeout=60)
+        process.stderr.close()
 
 
 def step_through(plan):

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import types
@@ -20,7 +19,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from known import RED, few_faces_for_embedded, step_through
+from known import RED, course_started, few_faces_for_embedded, step_through
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -946,13 +945,12 @@ def resumed(few_faces, tmp_path_factory):
     """A run of everything, interrupted when two networks were trained, then asked again: (trained before, folder)."""
     out = tmp_path_factory.mktemp("out")
     (out / "p.yaml").write_text(json.dumps(EVERYTHING))
-    command = [sys.executable, "-m", "helpers.cli", "run", "02_facex", "-f", str(out / "p.yaml"), "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPO)
-    deadline = time.monotonic() + 120
-    while len(trained_at(few_faces)) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    with course_started("run", "02_facex", "-f", out / "p.yaml", "--out", out, cwd=REPO) as process:
+        deadline = time.monotonic() + 120
+        while len(trained_at(few_faces)) < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     before = trained_at(few_faces)
     folder, status = reports.run(reports.plan("02_facex", given=EVERYTHING), out)

@@ -9,6 +9,7 @@ import time
 
 import nbformat
 import pytest
+from known import course_started
 
 from data_scripts import EMBEDDED
 from data_scripts.prepare import SCRIPTS
@@ -173,25 +174,19 @@ def test_a_failed_run_is_tried_again(demo, tmp_path):
     assert (again, status) == (folder, "failed")
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_no_folder_and_no_kernel(demo, tmp_path, how):
-    command = [
-        sys.executable,
-        "-m",
-        "helpers.cli",
-        "run",
-        str(demo),
-        "-p",
-        "fail=sleep",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 90
-    while not list((tmp_path / "out").rglob("a_box.png")) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    process.send_signal(how)
-    _, said = process.communicate(timeout=60)
+@pytest.mark.parametrize(
+    ("how", "sigint"),
+    [(signal.SIGINT, "SIG_DFL"), (signal.SIGTERM, "SIG_DFL"), (signal.SIGINT, "SIG_IGN")],
+    ids=["Ctrl-C", "SIGTERM", "Ctrl-C of a job in the background"],
+)
+def test_an_interrupt_leaves_no_folder_and_no_kernel(demo, tmp_path, how, sigint):
+    with course_started("run", demo, "-p", "fail=sleep", "--out", tmp_path / "out", sigint=sigint) as process:
+        deadline = time.monotonic() + 90
+        while not list((tmp_path / "out").rglob("a_box.png")) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.2)
+        process.send_signal(how)
+        _, said = process.communicate(timeout=50)  # before the kernel is through with its 60 seconds of sleep
     assert process.returncode == 130
     assert "interrupted" in said
     assert left_behind(tmp_path) == []
