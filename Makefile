@@ -1,6 +1,8 @@
 # reports: every notebook as a page · test: everything CI runs · setup · lab · strip (notebooks) · bench · clean
 PYTHON ?= python3
 BIN := .venv/bin
+# other processors' ways to compute: without AVX-512, without AVX, and PyTorch's own without either
+KERNELS := ONEDNN_MAX_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default
 STRIP := --keep-id --extra-keys "metadata.papermill cell.metadata.papermill"
 
 reports: .venv/.base
@@ -11,6 +13,10 @@ test: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/nbstripout $(STRIP) --verify notebooks/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # torch gains little from a second thread here
+	for kernels in $(KERNELS); do \
+	  echo "oracles with $$kernels" && env $$kernels OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile \
+	    -m "oracle and not slow" $$(grep -l mark.oracle tests/test_*.py) || exit 1; \
+	done
 
 setup: .venv/.base
 

@@ -82,6 +82,15 @@ def one_thread():
 
 
 @pytest.fixture
+def float64():
+    """What is made in the test is float64, also inside packages, which make float32 where they are not asked."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture
 def album(tmp_path, data_home) -> Path:
     """A folder with one sub-folder per class: three small pictures of `cat` and three of `dog`."""
     rng = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 """What several tests are measured by: a network whose Grad-CAM is known, float tolerances, few pictures for many."""
 
+import copy
 import json
 import subprocess
 import sys
@@ -35,6 +36,9 @@ RED = Classifier("red", Red().eval(), torch.arange(2), "half")
 
 # one rounding of float32 is 6e-8 relative; sums over some thousand terms in another order differ by a few hundred
 FLOAT = 1e-4
+# Two ways through a network differ by more where one is badly conditioned: by 1.5e-4 with some processors' kernels. In
+# float64, of which one rounding is 1e-16, that is 3e-13; a mistake is far larger than this.
+DOUBLE = 1e-9
 
 
 def calibrated(model, size=64):
@@ -47,6 +51,12 @@ def calibrated(model, size=64):
 def close(a, b, tolerance=FLOAT):
     """Equal up to `tolerance` of the largest value."""
     return (a - b).abs().max() <= tolerance * b.abs().max()
+
+
+def doubled(*given):
+    """A float64 copy of each network and tensor of floats; others as they are. Heatmaps follow the network's type."""
+    floats = (isinstance(one, nn.Module) or one.is_floating_point() for one in given)
+    return [copy.deepcopy(one).double() if is_float else one for one, is_float in zip(given, floats, strict=True)]
 
 
 def few_for_embedded(home, images, size, bias=0.0, name="scenes"):

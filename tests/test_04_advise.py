@@ -18,7 +18,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import RED, browsed, few_for_embedded
+from known import DOUBLE, RED, browsed, close, few_for_embedded
 from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
@@ -218,6 +218,7 @@ def test_the_golden_section_starts_at_the_golden_ratio_and_gives_up_after_30_ste
 # densities
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("M", [10, 20])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("n", [49, 169, 196])
@@ -591,11 +592,12 @@ def test_the_other_choices_reach_the_density(nb):
 def looked():
     """A network with random weights, its layer, two pictures and their classes."""
     torch.manual_seed(5)
-    net = models.build("compact_vgg", 5).eval()
-    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2))
+    net = models.build("compact_vgg", 5).eval().double()
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(2)).double()
     return models.Classifier("compact_vgg", net, torch.arange(5)), last_conv(net, size=64)[1], x, torch.tensor([3, 1])
 
 
+@pytest.mark.oracle
 def test_the_groups_maps_add_up_to_gradcam_before_its_relu(nb, looked):
     classifier, layer, x, c = looked
     A, dA = nb.look(classifier, x, c, layer)
@@ -604,15 +606,16 @@ def test_the_groups_maps_add_up_to_gradcam_before_its_relu(nb, looked):
     whole = nb.group_maps(A, dA.mean((2, 3)), phi)[0].sum(1)
     theirs = attribute("gradcam", classifier.net, x, c, layer, relu=False, resolution="native")
     assert theirs.any()
-    assert torch.allclose(whole, theirs, rtol=0, atol=1e-5 * theirs.abs().max())  # float32 sums in another order
+    assert close(whole, theirs, DOUBLE)
 
 
+@pytest.mark.oracle
 def test_if_all_units_have_one_count_its_map_is_gradcam(nb, looked):
     classifier, layer, x, c = looked
     A, dA = nb.look(classifier, x, c, layer)
     pre, member = nb.group_maps(A, dA.mean((2, 3)), torch.full(A.shape[:2], 3))
     theirs = attribute("gradcam", classifier.net, x, c, layer, relu=False, resolution="native")
-    assert torch.allclose(pre[:, 3], theirs, rtol=0, atol=1e-5 * theirs.abs().max())
+    assert close(pre[:, 3], theirs, DOUBLE)
     assert not pre[:, :3].any()
     assert member.sum((1, 2)).tolist() == [A.shape[1]] * 2
 

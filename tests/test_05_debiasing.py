@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from known import FLOAT, browsed, calibrated, close, few_faces_for_embedded, step_through
+from known import DOUBLE, FLOAT, browsed, calibrated, close, doubled, few_faces_for_embedded, step_through
 from PIL import Image
 from scipy import stats
 from torch import nn
@@ -73,23 +73,29 @@ def by_zennit(net, x, c, canonizers):
         return attributor(x.clone(), lambda logits: logits * F.one_hot(c, 2))[1].sum(1)
 
 
+@pytest.mark.oracle
 def test_lrp_is_zennits_epsilon_plus_with_batch_norm_merged_and_sums_split(nb, resnet):
-    assert close(attribute("epsilon_plus", resnet, X, C), by_zennit(resnet, X, C, [ResNetCanonizer()]))
+    net, x = doubled(resnet, X)
+    assert close(attribute("epsilon_plus", net, x, C), by_zennit(net, x, C, [ResNetCanonizer()]), DOUBLE)
 
 
+@pytest.mark.oracle
 def test_lrp_as_published_is_zennits_epsilon_plus_on_the_network_as_it_is(nb, resnet):
-    published = attribute("epsilon_plus", resnet, X, C, canonize=False)
-    assert close(published, by_zennit(resnet, X, C, []))
-    assert not close(published, attribute("epsilon_plus", resnet, X, C), 0.1)
+    net, x = doubled(resnet, X)
+    published = attribute("epsilon_plus", net, x, C, canonize=False)
+    assert close(published, by_zennit(net, x, C, []), DOUBLE)
+    assert not close(published, attribute("epsilon_plus", net, x, C), 0.1)
 
 
-def test_lrp_as_published_is_detoxais(nb, detoxai, resnet):
-    loader = detoxai.dataloader.WrappedDataLoader(TensorDataset(X, C, C), 2, batch_size=len(X))
-    theirs = detoxai.visualization.LRPHandler(n_classes=2).calculate(resnet, loader, 0)  # (r + a) / 2a
+@pytest.mark.oracle
+def test_lrp_as_published_is_detoxais(nb, detoxai, resnet, float64):
+    net, x = doubled(resnet, X)
+    loader = detoxai.dataloader.WrappedDataLoader(TensorDataset(x, C, C), 2, batch_size=len(x))
+    theirs = detoxai.visualization.LRPHandler(n_classes=2).calculate(net, loader, 0)  # (r + a) / 2a
     for k in (0, 1):
-        p, valid = nb.intensity(attribute("epsilon_plus", resnet, X, torch.full_like(C, k), canonize=False))
+        p, valid = nb.intensity(attribute("epsilon_plus", net, x, torch.full_like(C, k), canonize=False))
         assert valid.all()
-        assert close(p.float(), (theirs[k] - 0.5).abs(), 10 * FLOAT)  # halves, of which one half is taken again
+        assert close(p, (theirs[k] - 0.5).abs(), DOUBLE)
 
 
 def conserved(net, x, c, **options):
@@ -192,16 +198,18 @@ def test_no_gradient_runs_along_a_direction_that_was_taken_out_but_all_of_it_whe
 
 
 def test_relevance_through_p_clarc_is_that_of_a_head_with_the_projection_merged_into_it(nb, resnet):
+    resnet, x, along, z = doubled(resnet, X, unit(128), drawn(128, seed=1).abs())
     merged, W = copy.deepcopy(resnet), resnet.fc.weight.detach()
-    v, z = F.normalize(W[1] / W[1].norm() + unit(128), dim=0), drawn(128, seed=1).abs()
+    v = F.normalize(W[1] / W[1].norm() + along, dim=0)
     merged.fc.weight.data = W - torch.outer(W @ v, v)
     merged.fc.bias.data = resnet.fc.bias.detach() + (W @ v) * (v @ z)
     projected = nb.pclarc(resnet, PENULTIMATE, v, z)
-    assert close(projected(X), merged(X))
+    assert close(projected(x), merged(x), DOUBLE)
     for canonize in (True, False):
-        found = attribute("epsilon_plus", projected, X, C, canonize=canonize)
-        assert close(found, attribute("epsilon_plus", merged, X, C, canonize=canonize), 10 * FLOAT)  # one layer more
-        assert not close(found, attribute("epsilon_plus", resnet, X, C, canonize=canonize), 0.01)
+        found = attribute("epsilon_plus", projected, x, C, canonize=canonize)
+        # one layer more, and zennit adds 1e-6 to what each divides by
+        assert close(found, attribute("epsilon_plus", merged, x, C, canonize=canonize), 10 * FLOAT)
+        assert not close(found, attribute("epsilon_plus", resnet, x, C, canonize=canonize), 0.01)
 
 
 def test_integrated_gradients_see_p_clarc_unless_it_is_detached(nb, resnet):
@@ -219,9 +227,11 @@ def test_integrated_gradients_see_p_clarc_unless_it_is_detached(nb, resnet):
 
 
 def test_p_clarc_of_size_zero_is_the_network_itself_in_values_and_maps(nb, resnet):
-    same = nb.pclarc(resnet, PENULTIMATE, unit(128), drawn(128), alpha=0.0)
-    assert close(same(X), resnet(X))
-    assert close(attribute("epsilon_plus", same, X, C), attribute("epsilon_plus", resnet, X, C), 10 * FLOAT)
+    resnet, x, v, z = doubled(resnet, X, unit(128), drawn(128))
+    same = nb.pclarc(resnet, PENULTIMATE, v, z, alpha=0.0)
+    assert close(same(x), resnet(x), DOUBLE)
+    # one layer more, as above
+    assert close(attribute("epsilon_plus", same, x, C), attribute("epsilon_plus", resnet, x, C), 10 * FLOAT)
 
 
 def test_p_clarc_leaves_the_network_it_is_given(nb, resnet):
@@ -395,25 +405,28 @@ def by_detoxai(detoxai, method, net, some, rounds=3):
 
 
 def same_way(ours, theirs, net):
-    """Whether two trainings led to the same place, up to a thousandth of the way that every tensor went.
+    """Whether two trainings in float64 led to the same place, up to a millionth of the way that every tensor went.
 
-    Adversary, dropout and batches are drawn alike and all is computed in the same order; another machine may round.
+    Adversary, dropout and batches are drawn alike; detoxai's gap is float32, which Savani's critic learns from. A bias
+    before a batch norm has no gradient but rounding: Adam makes whole steps of 1e-4 of it in float32, none in float64.
     """
     moved = {key: (theirs[key] - value).abs().max() for key, value in net.state_dict().items()}
-    assert all(way > 0 for way in moved.values())
-    return all((ours[key] - theirs[key]).abs().max() <= 1e-3 * way for key, way in moved.items())
+    assert all(way > 1e-5 for key, way in moved.items() if key != "conv.bias")
+    return all((ours[key] - theirs[key]).abs().max() <= 1e-6 * max(way, 1e-4) for key, way in moved.items())
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("norm", [True, False])
-def test_zhang_with_the_published_projection_and_batch_norm_is_detoxais(nb, detoxai, norm):
+def test_zhang_with_the_published_projection_and_batch_norm_is_detoxais(nb, detoxai, norm, float64):
     net, D = tiny(norm), set_of(nb)
     theirs = by_detoxai(detoxai, detoxai.zhang.ZhangM, net, nb.batches(D, 16, seed=0))
     ours = nb.zhang(net, D, n=16, rounds=3, bn="train", published=True)
     assert same_way(ours.state_dict(), theirs, net)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("norm", [True, False])
-def test_savani_whose_critic_sees_the_picture_is_detoxais(nb, detoxai, norm):
+def test_savani_whose_critic_sees_the_picture_is_detoxais(nb, detoxai, norm, float64):
     net, D = tiny(norm), set_of(nb)
     theirs = by_detoxai(detoxai, detoxai.savani.SavaniAFT, net, nb.batches(D, 16, seed=0))
     ours = nb.savani(net, D, "pool", n=16, rounds=3, bn="train", picture=True)

@@ -477,6 +477,7 @@ def test_equalized_odds_is_the_larger_of_two_gaps(nb):
     assert nb.equalized_odds(np.array([1, 1, 1, 0, 1, 0, 1, 0]), y, a) == 0.5
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(5))
 def test_equalized_odds_is_fairlearns(nb, seed):
     yhat, y, a = np.random.default_rng(seed).integers(0, 2, (3, 50))
@@ -887,6 +888,7 @@ def theirs(detoxai, metric, v, d, position, size):
     return found
 
 
+@pytest.mark.oracle
 def test_intensity_is_detoxais(nb, detoxai):
     r, _ = two_maps()
     a = r.abs().amax((1, 2), keepdim=True)
@@ -894,6 +896,7 @@ def test_intensity_is_detoxais(nb, detoxai):
     assert nb.intensity(r)[0].numpy() == pytest.approx(symmetrized, abs=1e-12)
 
 
+@pytest.mark.oracle
 def test_the_four_metrics_are_detoxais_given_rows_first(nb, detoxai):
     (v, _), (d, _) = map(nb.intensity, two_maps())
     x, y, w, h = roi = (17, 4, 9, 13)
@@ -902,6 +905,7 @@ def test_the_four_metrics_are_detoxais_given_rows_first(nb, detoxai):
         assert values.numpy() == pytest.approx(theirs(detoxai, metric, v, d, (y, x), (h, w)).metvals, abs=1e-12)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("shift", [0.0, 0.01, 0.1])
 def test_rddt_is_detoxais(nb, detoxai, shift):
     (v, _), (d, _) = map(nb.intensity, two_maps())
@@ -912,6 +916,7 @@ def test_rddt_is_detoxais(nb, detoxai, shift):
     assert ours.bit == found["result"]
 
 
+@pytest.mark.oracle
 def test_detoxai_given_a_rectangle_measures_the_transposed_one(nb, detoxai):
     (v, _), (d, _) = map(nb.intensity, two_maps(height=30))
     x, y, w, h = 17, 4, 9, 13
@@ -920,12 +925,14 @@ def test_detoxai_given_a_rectangle_measures_the_transposed_one(nb, detoxai):
     assert nb.adr(v, d, (x, y, w, h)).numpy() != pytest.approx(found, abs=1e-3)
 
 
+@pytest.mark.oracle
 def test_the_signal_cav_is_detoxais(nb, detoxai):
     x, A = draws(40, 6), (draws(40, seed=1) > 0.3).long()
     v, *_ = detoxai.cavs.compute_cav(x.numpy(), A.numpy(), "signal")
     assert torch.allclose(nb.signal_cav(x, A), v[0], atol=1e-12)
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(5))
 def test_equalized_odds_is_what_detoxai_optimises(nb, detoxai, seed):
     yhat, y, a = np.random.default_rng(seed).integers(0, 2, (3, 60))
@@ -933,6 +940,7 @@ def test_equalized_odds_is_what_detoxai_optimises(nb, detoxai, seed):
     assert nb.equalized_odds(yhat, y, a) == pytest.approx(gap.item(), abs=1e-6)  # theirs in float32
 
 
+@pytest.mark.oracle
 @pytest.mark.parametrize("seed", range(4))
 def test_thropt_without_its_guard_is_detoxais(nb, detoxai, seed):
     rng = np.random.default_rng(seed)
