@@ -185,7 +185,7 @@ def _listed(parameter: Parameter, value):
 
 
 def _dataset(value: str) -> str:
-    from . import data
+    from . import pictures as data
 
     data.located(value)
     return value
@@ -196,7 +196,7 @@ def _pictures_or_none(value: str) -> str:
 
 
 def _model(value: str) -> str:
-    from .models import check_name
+    from .networks import check_name
 
     check_name(value)
     return value

@@ -22,9 +22,10 @@ import pandas as pd
 import torch
 from IPython.display import HTML, Markdown, display
 
-from . import data, parameters
+from . import parameters
+from . import pictures as data
 from .errors import CourseError
-from .photos import Photos
+from .pictures.photos import Photos
 
 PACKAGES = ("torch", "torchvision", "captum", "zennit", "numpy", "pandas", "scikit-image", "scipy", "papermill")
 DEVICES = ("auto", "cpu", "cuda", "mps")

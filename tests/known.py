@@ -6,8 +6,8 @@ import nbformat
 import torch
 from torch import nn
 
-from data_scripts import faces, scenes
-from helpers.models import Classifier
+from data_scripts.drawn import faces, scenes
+from helpers.networks import Classifier
 
 
 class Red(nn.Module):

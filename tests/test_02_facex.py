@@ -26,13 +26,16 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
-from data_scripts import faces
-from data_scripts.face_paint import REGIONS
-from helpers import data, models, parsing, reports
-from helpers.attribution import attribute
-from helpers.data import REPO
+from data_scripts import parsing
+from data_scripts.drawn import faces
+from data_scripts.drawn.face_paint import REGIONS
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.photos import Photos
+from helpers.heatmaps import attribute
+from helpers.pictures import REPO
+from helpers.pictures.photos import Photos
+from reports import runs as reports
 
 SMALL = settings(deadline=None, max_examples=40)
 
@@ -946,7 +949,7 @@ def resumed(few_faces, tmp_path_factory):
     """A run of everything, interrupted when two networks were trained, then asked again: (trained before, folder)."""
     out = tmp_path_factory.mktemp("out")
     (out / "p.yaml").write_text(json.dumps(EVERYTHING))
-    command = [sys.executable, "-m", "helpers.cli", "run", "02_facex", "-f", str(out / "p.yaml"), "--out", str(out)]
+    command = [sys.executable, "-m", "reports.cli", "run", "02_facex", "-f", str(out / "p.yaml"), "--out", str(out)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPO)
     deadline = time.monotonic() + 120
     while len(trained_at(few_faces)) < 2 and process.poll() is None and time.monotonic() < deadline:

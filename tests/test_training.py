@@ -1,4 +1,4 @@
-"""helpers/training.py: trained once, resumed exactly, and good enough to be explained."""
+"""helpers/networks/training.py: trained once, resumed exactly, and good enough to be explained."""
 
 import subprocess
 import sys
@@ -10,15 +10,17 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from helpers import augment, data, models, training
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.training import Objective, Recipe, train
+from helpers.networks import augment, training
+from helpers.networks.training import Objective, Recipe, train
 
 
 @pytest.fixture
 def small(data_home):
     """A small set of scenes: ten classes, 160 pictures to train on."""
-    from data_scripts import scenes
+    from data_scripts.drawn import scenes
 
     return data.load(scenes.prepare(data_home, images=200, size=48, name="small"))
 
@@ -421,8 +423,8 @@ def test_too_few_pictures_are_told(album):
 
 def test_two_runs_that_want_the_same_network_train_it_once(small, data_home):
     code = f"""
-from helpers import data
-from helpers.training import Recipe, train
+from helpers import pictures as data
+from helpers.networks.training import Recipe, train
 if __name__ == "__main__":
     train(Recipe("compact_vgg", size=42, epochs=2, batch=16), data.load({str(small.root)!r}))"""
     both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
