@@ -14,12 +14,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import nbformat
+import yaml
 from PIL import Image
 
 from helpers import parameters, pictures
 from helpers.errors import CourseError, nearest
 
-from . import page
+from . import page, settings
 from .execute import execute
 
 REPO = pictures.REPO
@@ -67,8 +68,8 @@ def plan(name: str, profile: str | None = None, file: Path | None = None, given:
     """Check everything that can be checked before a kernel starts; raises CourseError with what is wrong."""
     path = notebook(name)
     known = parameters.read(path)
-    values = {**profile_values(profile, path.stem), **(parameters.read_values(file) if file else {}), **(given or {})}
-    values = parameters.check(path.stem, known, {k: parameters.expanded(v) for k, v in values.items()})
+    values = {**profile_values(profile, path.stem), **(settings.read(file) if file else {}), **(given or {})}
+    values = parameters.check(path.stem, known, {k: settings.expanded(v) for k, v in values.items()})
     return Plan(path, profile, known, values, _run_id(path, known, values))
 
 
@@ -79,7 +80,7 @@ def profile_values(profile: str | None, stem: str) -> dict:
     there = sorted(path.stem for path in PROFILES.glob("*.yaml"))
     if profile not in there:
         raise CourseError(f"no profile `{profile}`.{nearest(profile, there)} There are: {', '.join(there)}")
-    values = parameters.read_values(PROFILES / f"{profile}.yaml")
+    values = settings.read(PROFILES / f"{profile}.yaml")
     if values.get(stem) is None and stem not in values:
         raise CourseError(f"profile `{profile}` says nothing about {stem}; it knows: {', '.join(values)}")
     return values[stem] or {}
@@ -154,7 +155,7 @@ def reason(folder: Path) -> str:
 def _fill(plan: Plan, work: Path, run_id: str) -> str:
     """Execute into the work folder and write everything a run's folder holds; `finished` or `failed`."""
     started, clock = datetime.datetime.now().astimezone(), time.perf_counter()
-    (work / "params.yaml").write_text(parameters.yaml.safe_dump(plan.values, sort_keys=False, allow_unicode=True))
+    (work / "params.yaml").write_text(yaml.safe_dump(plan.values, sort_keys=False, allow_unicode=True))
     error = execute(plan.notebook, plan.values, work)
     book = nbformat.read(work / "executed.ipynb", as_version=4)
     inside = results(work)
@@ -191,8 +192,8 @@ def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:
         digest.update(file.read_bytes())
     digest.update(json.dumps(values, sort_keys=True).encode())
     for parameter in known:
-        for value in values[parameter.name] if parameter.type.startswith("list") else [values[parameter.name]]:
-            if parameter.bounds == "dataset" or (parameter.bounds == "pictures or none" and value):
+        for value in values[parameter.name] if parameter.many else [values[parameter.name]]:
+            if value and str(parameter.bounds).startswith("data set"):
                 digest.update(pictures.manifest(value).encode())
             if parameter.bounds == "weights" and (file := Path(value).expanduser()).is_file():
                 digest.update(hashlib.sha256(file.read_bytes()).digest())

@@ -12,6 +12,7 @@ from pathlib import Path
 from helpers import parameters, pictures
 from helpers.errors import CourseError, Missing
 
+from .. import settings
 from . import data as cli_data
 from .data import print_table
 
@@ -82,7 +83,7 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     from .. import runs as reports
 
-    given = dict(parameters.parse(text) for text in arguments.given)
+    given = dict(settings.parse(text) for text in arguments.given)
     names = [p.stem for p in reports.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
     # every plan is checked before the first one runs
     plans = [reports.plan(name, arguments.profile, arguments.file, given) for name in names]
