@@ -17,6 +17,7 @@ from data_scripts.parsing.unet import CompactUNet
 from helpers import networks as models
 from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.networks import state
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 THREE = {0: "background", 3: "hair", 7: "skin"}  # ids need not be positions
@@ -249,7 +250,7 @@ def test_another_recipe_or_other_data_are_another_training(portraits):
 def test_an_interrupted_training_goes_on_to_the_same_weights(portraits, monkeypatch, tmp_path, interrupted_after):
     whole = weights(train(portraits, **TINY))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    kept = interrupted_after(2, compact_unet, "keep")
+    kept = interrupted_after(2, state, "keep")
     with pytest.raises(KeyboardInterrupt):
         train(portraits, **TINY)
     assert weights(train(portraits, **TINY)) == whole

@@ -1,20 +1,18 @@
 """A U-Net under 0.4 M parameters, and its training: it learns to give every pixel of a face its region in a minute."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
-from safetensors.torch import save_file
 from torch import nn
 from tqdm.auto import tqdm
 
 from helpers.errors import CourseError
 from helpers.networks import compact, normalised, placed
 from helpers.networks.compact import conv_block
-from helpers.networks.training import finish, keep, resumed, step
+from helpers.networks.state import alone, code_of, key_of, resumable
+from helpers.networks.training import step
 from helpers.pictures import data_root, manifest, reader
 from helpers.pictures.photos import Photos
 
@@ -67,9 +65,8 @@ def trained(photos: Photos, recipe: dict, device) -> Path:
     """The file of the weights, after training unless this was done before. `recipe` has what `_fit` takes by name."""
     _demand_trainable(photos, recipe["size"], recipe["batch"])
     folder = data_root() / "models" / f"compact_unet-{_key(recipe, photos)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):  # a second run that wants the same network waits for it
-        if not folder.is_dir():
+    with alone(folder) as done:
+        if not done:
             _fit(folder, photos, device, **recipe)
     return folder / "weights.safetensors"
 
@@ -86,43 +83,35 @@ def _demand_trainable(photos: Photos, size: int, batch: int) -> None:
 
 def _key(recipe: dict, photos: Photos) -> str:
     """What decides the weights: recipe, pictures and masks, regions, and the code that trains."""
-    code = b"".join(Path(file).read_bytes() for file in (__file__, compact.__file__))
     rows = photos.table[["image", "split", "mask"]].to_csv(index=False)
-    regions = list(photos.regions.items())
-    parts = [recipe, manifest(photos.root), rows, regions, hashlib.sha256(code).hexdigest()]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+    code = [code_of(__file__), code_of(compact.__file__)]
+    return key_of(recipe, manifest(photos.root), rows, list(photos.regions.items()), code)
 
 
 def _fit(folder: Path, photos: Photos, device, *, size, epochs, seed, lr, batch) -> None:
-    """Train on split train in `folder`.partial, where every finished epoch is kept, and rename it when whole."""
-    partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
     part = photos.split("train")
     steps = len(part) // batch
     torch.manual_seed(seed)
     net = placed(CompactUNet(len(photos.regions)), device)
     optimiser = torch.optim.Adam(net.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=epochs * steps)
-    history = resumed(partial / "state.pt", net, optimiser, schedule)
     read, targets = reader(part, size, "squash"), _targets(part, size)
     weights = torch.bincount(targets.flatten(), minlength=len(photos.regions)).clamp_min(1).float() ** -0.25
-    with tqdm(total=epochs * steps, desc="training a face parser", leave=False) as bar:
-        bar.update(len(history) * steps)
-        for epoch in range(len(history) + 1, epochs + 1):
-            order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed * 1000 + epoch))
-            net.train()
-            total = 0.0
-            for rows in order[: steps * batch].view(-1, batch):
-                logits = net(normalised(read(rows), "half", device))
-                loss = region_loss(logits, targets[rows].to(device).long(), weights.to(device))
-                total += step(loss, optimiser, schedule)
-                bar.update()
-            history.append({"epoch": epoch, "loss": total / steps})
-            bar.set_postfix(loss=f"{total / steps:.2f}")
-            keep(partial / "state.pt", net, optimiser, schedule, history)
-    said = {"normalise": "half", "regions": json.dumps(list(photos.regions.values())), "size": str(size)}
-    save_file({k: v.cpu().contiguous() for k, v in net.state_dict().items()}, partial / "weights.safetensors", said)
-    finish(partial, folder, history)
+
+    def one_epoch(epoch: int, bar: tqdm) -> dict[str, float]:
+        order = torch.randperm(len(part), generator=torch.Generator().manual_seed(seed * 1000 + epoch))
+        net.train()
+        total = 0.0
+        for rows in order[: steps * batch].view(-1, batch):
+            logits = net(normalised(read(rows), "half", device))
+            loss = region_loss(logits, targets[rows].to(device).long(), weights.to(device))
+            total += step(loss, optimiser, schedule)
+            bar.update()
+        return {"loss": total / steps}
+
+    about = {"normalise": "half", "regions": json.dumps(list(photos.regions.values())), "size": str(size)}
+    parts = {"net": net, "optimiser": optimiser, "schedule": schedule}
+    resumable(folder, parts, epochs, one_epoch, steps=steps, about=about)
 
 
 def _targets(photos: Photos, size: int) -> torch.Tensor:

@@ -45,7 +45,7 @@ def unmoved(n: int, generator: torch.Generator) -> torch.Tensor:
 class Way(NamedTuple):
     """How training pictures vary."""
 
-    draw: Callable  # (n, generator) -> theta (n, 2, 3)
+    draw: Callable[..., torch.Tensor]  # (n, generator) -> theta (n, 2, 3)
     part: float  # side of the crop / side of the picture it is cut from
     fit: str  # how pictures that are not varied, those of split val, come to show as much
 

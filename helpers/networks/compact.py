@@ -4,6 +4,8 @@ Like their elders they take any input size. Their last grid is 1/16 of the input
 112 px has a 14 x 14 grid whose seam lies between two cells. `compact_resnet_fine` has 1/8, for things as small as lips.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
@@ -12,7 +14,7 @@ from torchvision.models.resnet import BasicBlock
 class CompactAlexNet(nn.Module):
     """AlexNet's shape: five convolutions, the first ones large, then dense layers with dropout."""
 
-    def __init__(self, num_classes: int = 10):
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *conv_block(3, 32, kernel=7, stride=4),
@@ -28,14 +30,14 @@ class CompactAlexNet(nn.Module):
             nn.Dropout(0.3), nn.Linear(96 * 9, 192), nn.ReLU(inplace=True), nn.Linear(192, num_classes)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
 class CompactVGG(nn.Module):
     """VGG-11's shape: one or two 3 x 3 convolutions between max-pools, then dense layers with dropout."""
 
-    def __init__(self, num_classes: int = 10):
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.features = nn.Sequential(
             *conv_block(3, 16, stride=2),
@@ -54,14 +56,14 @@ class CompactVGG(nn.Module):
             nn.Linear(96 * 9, 128), nn.ReLU(inplace=True), nn.Dropout(0.3), nn.Linear(128, num_classes)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier(torch.flatten(self.avgpool(self.features(x)), 1))
 
 
 class CompactResNet(nn.Module):
     """ResNet's shape, from torchvision's own residual block: a stem, four stages, one average, one dense layer."""
 
-    def __init__(self, num_classes: int = 10):
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -74,7 +76,7 @@ class CompactResNet(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(128, num_classes)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(torch.flatten(self.avgpool(x), 1))
@@ -83,7 +85,7 @@ class CompactResNet(nn.Module):
 class CompactResNetFine(CompactResNet):
     """The same with a last grid of 1/8: a picture of 128 px has the 16 x 16 cells of a ResNet-18 at 512 px."""
 
-    def __init__(self, num_classes: int = 10):
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__(num_classes)
         self.layer3 = _stage(32, 64, stride=1)
         self.layer4 = _stage(64, 64, stride=1)
@@ -93,7 +95,7 @@ class CompactResNetFine(CompactResNet):
 class CompactXception(nn.Module):
     """Xception's shape: separable convolutions, in blocks with a shortcut around them, then two without."""
 
-    def __init__(self, num_classes: int = 10):
+    def __init__(self, num_classes: int = 10) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 5, stride=2, padding=2, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -107,7 +109,7 @@ class CompactXception(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(160, num_classes)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.block3(self.block2(self.block1(x)))
         x = self.act3(self.bn3(self.conv3(x)))
@@ -118,18 +120,18 @@ class CompactXception(nn.Module):
 class SeparableBlock(nn.Module):
     """Two separable convolutions, a max-pool to half the side where `pooled`, and a shortcut around all of it."""
 
-    def __init__(self, fan_in: int, fan_out: int, pooled: bool = False):
+    def __init__(self, fan_in: int, fan_out: int, pooled: bool = False) -> None:
         super().__init__()
         pool = [nn.MaxPool2d(3, 2, padding=1)] if pooled else []
         self.features = nn.Sequential(*separable_block(fan_in, fan_out), *separable_block(fan_out, fan_out)[:2], *pool)
         self.shortcut = nn.Sequential() if fan_in == fan_out and not pooled else _shortcut(fan_in, fan_out, 1 + pooled)
         self.relu = nn.ReLU(inplace=True)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.relu(self.features(x) + self.shortcut(x))
 
 
-COMPACT = {
+COMPACT: dict[str, Callable[[int], nn.Module]] = {
     "compact_alexnet": CompactAlexNet,
     "compact_vgg": CompactVGG,
     "compact_resnet": CompactResNet,
@@ -138,12 +140,13 @@ COMPACT = {
 }
 
 
-def conv_block(fan_in, fan_out, kernel=3, stride=1):
+def conv_block(fan_in: int, fan_out: int, kernel: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
+    """A convolution that keeps the size divided by its stride, its batch norm, and a ReLU."""
     conv = nn.Conv2d(fan_in, fan_out, kernel, stride, padding=kernel // 2, bias=False)
     return conv, nn.BatchNorm2d(fan_out), nn.ReLU(inplace=True)
 
 
-def separable_block(fan_in, fan_out):
+def separable_block(fan_in: int, fan_out: int) -> tuple[nn.Module, ...]:
     """A depthwise convolution looks at each channel's surroundings, a pointwise one at all channels of a place."""
     depthwise = nn.Conv2d(fan_in, fan_in, 3, padding=1, groups=fan_in, bias=False)
     pointwise = nn.Conv2d(fan_in, fan_out, 1, bias=False)

@@ -1,21 +1,19 @@
 """Train a classifier on the data at hand, once: the result is cached by content, and an interrupted run goes on."""
 
-import hashlib
 import json
 import re
-import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from filelock import FileLock
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
-from torch.optim import lr_scheduler
+from torch.optim import Optimizer, lr_scheduler
 from tqdm.auto import tqdm
 
 from ..errors import CourseError
@@ -23,13 +21,14 @@ from ..pictures import data_root, manifest, reader
 from ..pictures.images import FITS
 from ..pictures.photos import Photos
 from . import Classifier, augment, build, compact, evaluate, fingerprint, normalised, placed
+from .state import alone, code_of, key_of, resumable
 
-OPTIMISERS = {
+OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
     "amsgrad": partial(torch.optim.Adam, amsgrad=True),
     "adam": torch.optim.Adam,
     "sgd": partial(torch.optim.SGD, momentum=0.9),
 }
-SCHEDULES = {  # (optimiser, lr, steps)
+SCHEDULES: dict[str, Callable[..., lr_scheduler.LRScheduler]] = {  # (optimiser, lr, steps)
     "cycle": lambda optimiser, lr, steps: lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps),
     "thirds": lambda optimiser, _, n: lr_scheduler.MultiStepLR(optimiser, [n // 3, 2 * n // 3], gamma=0.1),
     "constant": lambda optimiser, *_: lr_scheduler.LambdaLR(optimiser, lambda step: 1.0),
@@ -64,8 +63,13 @@ class Recipe:
     free: str = ""
     normalise: str = "half"
 
-    def __post_init__(self):
-        words = {"schedule": SCHEDULES, "optimiser": OPTIMISERS, "augment": augment.WAYS, "fit": ("", *FITS)}
+    def __post_init__(self) -> None:
+        words: dict[str, Collection[str]] = {
+            "schedule": SCHEDULES,
+            "optimiser": OPTIMISERS,
+            "augment": augment.WAYS,
+            "fit": ("", *FITS),
+        }
         for name, known in words.items():
             if (value := getattr(self, name)) not in known:
                 raise CourseError(f"{name} is {value!r}; expected one of {', '.join(filter(None, known))}")
@@ -80,7 +84,7 @@ class Objective:
     shares of its sides or NaN, give the loss a fourth argument: the batch's, in pixels of the augmented pictures.
     """
 
-    loss: Callable
+    loss: Callable[..., Any]
     key: str
     boxes: torch.Tensor | None = None
 
@@ -92,7 +96,7 @@ def train(
     start: dict | None = None,
     snapshots: bool = False,
     objective: Objective | None = None,
-    device="cpu",
+    device: str | torch.device = "cpu",
 ) -> Classifier:
     """A Classifier trained on split train of `photos`, with its accuracy on split val after every epoch.
 
@@ -100,62 +104,48 @@ def train(
     outputs differs). `snapshots` keeps the weights of every epoch.
     """
     folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start, objective)}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
     net = build(recipe.name, len(photos.classes))
-    with FileLock(f"{folder}.lock"):  # a second run that wants the same network waits for it
-        done = (folder / "history.json").is_file()
+    with alone(folder) as done:
         if not done or (snapshots and not any(folder.glob("epoch-*"))):
             _fit(folder, recipe, photos, start, snapshots, objective, device)
         net.load_state_dict(load_file(folder / "weights.safetensors"))
-        history, kept = json.loads((folder / "history.json").read_text()), sorted(folder.glob("epoch-*"))
-    outputs = torch.arange(len(photos.classes))
-    return Classifier(
-        recipe.name,
-        placed(net, device).eval(),
-        outputs,
-        recipe.normalise,
-        f"trained here ({folder.name})",
-        history,
-        kept,
-    )
+        history, kept = (
+            json.loads((folder / "history.json").read_text(encoding="utf-8")),
+            sorted(folder.glob("epoch-*")),
+        )
+    outputs, source = torch.arange(len(photos.classes)), f"trained here ({folder.name})"
+    return Classifier(recipe.name, placed(net, device).eval(), outputs, recipe.normalise, source, history, kept)
 
 
 def _key(recipe: Recipe, photos: Photos, start: dict | None, objective: Objective | None) -> str:
-    """What decides the weights: recipe, pictures, first weights, objective, and the code that trains."""
-    code = b"".join(Path(file).read_bytes() for file in (__file__, augment.__file__, compact.__file__))
+    """Of what decides the weights: recipe, pictures, first weights, objective, and the code that trains."""
+    code = [code_of(__file__, DECIDES), code_of(augment.__file__), code_of(compact.__file__)]
     rows = photos.table[["image", "split", "label"]].to_csv(index=False)
-    parts = [asdict(recipe), manifest(photos.root), rows, fingerprint(start or {}), hashlib.sha256(code).hexdigest()]
-    parts += [objective.key] if objective else []
-    parts += [fingerprint({"boxes": objective.boxes})] if objective and objective.boxes is not None else []
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+    boxes = objective.boxes if objective else None
+    parts = [asdict(recipe), manifest(photos.root), rows, fingerprint(start or {}), code]
+    return key_of(*parts, objective and objective.key, None if boxes is None else fingerprint({"boxes": boxes}))
+
+
+# What `_key` takes for the code that trains: nothing here may change without retraining; words around it may
+DECIDES = ("OPTIMISERS", "SCHEDULES", "def _fit", "def _beginning", "def _epoch", "def _loss", "def step")
 
 
 def _fit(folder: Path, recipe: Recipe, photos: Photos, start, snapshots: bool, objective, device) -> None:
-    """Train in `folder`.partial, where every finished epoch is kept, and rename it when whole."""
-    draft = folder.with_name(folder.name + ".partial")
-    train_photos, val_photos = _trainable(photos, recipe.batch), photos.split("val")
-    net, optimiser, schedule = _beginning(recipe, photos, len(train_photos), start, device)
-    history = resumed(draft / "state.pt", net, optimiser, schedule)
-    if objective and objective.boxes is not None and len(objective.boxes) != len(train_photos):
-        raise CourseError(f"{len(objective.boxes)} boxes for {len(train_photos)} training pictures; expected one each")
-    draft.mkdir(parents=True, exist_ok=True)
+    train_photos, val_photos = _trainable(photos, recipe.batch, objective), photos.split("val")
+    n = len(train_photos)
+    net, optimiser, schedule = _beginning(recipe, photos, n, start, device)
     way = augment.WAYS[recipe.augment]
     read = reader(train_photos, int(recipe.size / way.part), recipe.fit or "squash")
     read_val = reader(val_photos, recipe.size, recipe.fit or way.fit)
-    steps = len(train_photos) // recipe.batch
-    with tqdm(total=recipe.epochs * steps, desc=f"training {recipe.name}", leave=False) as bar:
-        bar.update(len(history) * steps)
-        for epoch in range(len(history) + 1, recipe.epochs + 1):
-            losses = _epoch(epoch, recipe, net, optimiser, schedule, read, train_photos.labels, objective, bar)
-            now = Classifier(recipe.name, net.eval(), torch.arange(len(photos.classes)), recipe.normalise)
-            accuracy, val_loss = evaluate(now, val_photos, read_val)
-            history.append({"epoch": epoch, **losses, "val_loss": val_loss, "accuracy": accuracy})
-            bar.set_postfix({name: f"{loss:.2f}" for name, loss in losses.items()}, accuracy=f"{accuracy:.1%}")
-            if snapshots:
-                _save(net, draft / f"epoch-{epoch:03d}.safetensors", recipe.normalise)
-            keep(draft / "state.pt", net, optimiser, schedule, history)
-    _save(net, draft / "weights.safetensors", recipe.normalise)
-    finish(draft, folder, history)
+
+    def one_epoch(epoch: int, bar: tqdm) -> dict[str, float]:
+        losses = _epoch(epoch, recipe, net, optimiser, schedule, read, train_photos.labels, objective, bar)
+        now = Classifier(recipe.name, net.eval(), torch.arange(len(photos.classes)), recipe.normalise)
+        accuracy, val_loss = evaluate(now, val_photos, read_val)
+        return losses | {"val_loss": val_loss, "accuracy": accuracy}
+
+    parts, about = {"net": net, "optimiser": optimiser, "schedule": schedule}, {"normalise": recipe.normalise}
+    resumable(folder, parts, recipe.epochs, one_epoch, steps=n // recipe.batch, about=about, snapshots=snapshots)
 
 
 def _beginning(recipe: Recipe, photos: Photos, n: int, start, device):
@@ -179,8 +169,9 @@ def _epoch(epoch, recipe, net, optimiser, schedule, read, labels, objective, bar
     torch.manual_seed(recipe.seed * 1000 + epoch)  # dropout's draws: a resumed training equals an unbroken one
     generator = torch.Generator().manual_seed(recipe.seed * 1000 + epoch)
     device = next(net.parameters()).device
-    order, totals = torch.randperm(len(labels), generator=generator), Counter()
+    order = torch.randperm(len(labels), generator=generator)
     batches = order[: len(order) // recipe.batch * recipe.batch].view(-1, recipe.batch)
+    totals: Counter = Counter()
     net.train()
     if recipe.free:
         for module in net.modules():
@@ -206,7 +197,7 @@ def _loss(net, images, labels, objective, rows, theta):
     return found if isinstance(found, tuple) else (found, {})
 
 
-def step(loss: torch.Tensor, optimiser, schedule) -> float:
+def step(loss: torch.Tensor, optimiser: Optimizer, schedule: lr_scheduler.LRScheduler) -> float:
     """The optimiser and its schedule one step on; the loss as a number."""
     optimiser.zero_grad()
     loss.backward()
@@ -215,40 +206,13 @@ def step(loss: torch.Tensor, optimiser, schedule) -> float:
     return loss.item()
 
 
-def keep(path: Path, net, optimiser, schedule, history) -> None:
-    state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()}
-    torch.save(state | {"history": history}, path.with_suffix(".new"))
-    path.with_suffix(".new").replace(path)
-
-
-def resumed(path: Path, net, optimiser, schedule) -> list[dict]:
-    if not path.is_file():
-        return []
-    state = torch.load(path, map_location=next(net.parameters()).device, weights_only=True)
-    net.load_state_dict(state["net"])
-    optimiser.load_state_dict(state["optimiser"])
-    schedule.load_state_dict(state["schedule"])
-    return state["history"]
-
-
-def finish(draft: Path, folder: Path, history) -> None:
-    """The training is whole: its history beside the weights, and the folder under its name."""
-    (draft / "history.json").write_text(json.dumps(history))
-    (draft / "state.pt").unlink()
-    shutil.rmtree(folder, ignore_errors=True)  # the same recipe without its snapshots
-    draft.replace(folder)
-
-
-def _trainable(photos: Photos, batch: int) -> Photos:
+def _trainable(photos: Photos, batch: int, objective: Objective | None) -> Photos:
     part = photos.split("train")
     if len(part) < batch or len(photos.classes) < 2:
         raise CourseError(
             f"{photos.root}: {len(part)} training pictures in {len(photos.classes)} classes; training needs at least "
             f"{batch} pictures and 2 classes. Give weights=PATH instead, or more pictures"
         )
+    if objective and objective.boxes is not None and len(objective.boxes) != len(part):
+        raise CourseError(f"{len(objective.boxes)} boxes for {len(part)} training pictures; expected one each")
     return part
-
-
-def _save(net, path: Path, normalise: str) -> None:
-    state = {k: v.detach().cpu().contiguous() for k, v in net.state_dict().items()}
-    save_file(state, path, metadata={"normalise": normalise})
