@@ -27,8 +27,8 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from helpers import models
-from helpers.data import REPO
+from helpers import networks as models
+from helpers.pictures import REPO
 
 LAYERS = {"ResNet-50": (2048, 49, 1.0, 6.4), "VGG16": (512, 196, 4.0, 6.9), "AlexNet": (256, 169, 2.0, 30.3)}
 METHODS = ["advise", "gradcam", "gradcampp", "layercam", "saliency"]

@@ -26,7 +26,7 @@ from unittest import mock
 import numpy as np
 from PIL import Image, ImageFilter
 
-from data_scripts import prepare
+from data_scripts.getting import prepare
 
 FILES, SIZE, SIDE, BATCH = 200, (178, 218), 112, 64
 
@@ -74,12 +74,12 @@ def _peak() -> float:
 
 
 def prepared(root, folder):
-    with mock.patch("data_scripts.sources.verify"):
+    with mock.patch("data_scripts.getting.sources.verify"):
         prepare.prepare("celeba", root, folder)
 
 
 def opened(root):
-    from helpers import data
+    from helpers import pictures as data
 
     os.environ["COURSE_DATA"] = str(root)
     return data.load("celeba")

@@ -32,9 +32,11 @@ from torch.utils.data import TensorDataset
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from helpers import data, models, training
-from helpers.attribution import attribute
-from helpers.layers import explaining
+from helpers import networks as models
+from helpers import pictures as data
+from helpers.heatmaps import attribute
+from helpers.networks import training
+from helpers.networks.layers import explaining
 
 sys.path.append(str(data.REPO / "tests"))
 import detoxai_there  # noqa: E402

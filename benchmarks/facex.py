@@ -41,8 +41,9 @@ from torch import nn
 from torchvision import transforms
 from tqdm import tqdm
 
-from data_scripts import faces
-from helpers import data, models
+from data_scripts.drawn import faces
+from helpers import networks as models
+from helpers import pictures as data
 
 SIDE = 512
 notebook = Notebook.load_file(str(data.REPO / "notebooks/02_facex.ipynb"), main=False, include_non_defs=False)

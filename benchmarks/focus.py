@@ -15,9 +15,9 @@ from captum.attr import LayerAttribution, LayerGradCam
 from importnb import Notebook
 from tqdm import tqdm
 
-from helpers import models
-from helpers.attribution import attribute
-from helpers.data import REPO
+from helpers import networks as models
+from helpers.heatmaps import attribute
+from helpers.pictures import REPO
 
 focus = Notebook.load_file(str(REPO / "notebooks/01_focus.ipynb"), main=False, include_non_defs=False)
 

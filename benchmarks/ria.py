@@ -20,9 +20,10 @@ from scipy import ndimage
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from helpers import augment, models, training
-from helpers.data import REPO
-from helpers.layers import last_conv
+from helpers import networks as models
+from helpers.networks import augment, training
+from helpers.networks.layers import last_conv
+from helpers.pictures import REPO
 
 BATCH, SIDES = 32, {"compact_resnet": 112, "compact_vgg": 112, "resnet18": 224}
 ria = Notebook.load_file(str(REPO / "notebooks/03_ria.ipynb"), main=False, include_non_defs=False)
@@ -37,7 +38,7 @@ def two_forwards(layer, how, net, x, labels, B_od):
 
 
 def epoch(net, images, labels, boxes, loss):
-    """A pass over the pictures, step by step as `helpers.training` does it. No loss: cross-entropy alone."""
+    """A pass over the pictures, step by step as `helpers.networks.training` does it. No loss: cross-entropy alone."""
     net, size = copy.deepcopy(net), images.shape[-1]
     optimiser = training.OPTIMISERS["adam"](net.parameters(), lr=1e-4)
     schedule, draws = training.SCHEDULES["constant"](optimiser), torch.manual_seed(0)  # of crops and dropout

@@ -1,67 +1,73 @@
-"""A notebook's parameters: read from its typed cell without running it, and checked before any work starts.
+"""A notebook's knobs: read from its typed cell without running it, and checked before any work starts.
 
-The cell tagged `parameters` holds lines `name: type = default  # what it means`; where they are many, cells before it
-are tagged `parameters-above`. The cell tagged `bounds`, right below, holds `bounds = {name: ...}`: a tuple (lowest,
-highest), a list of choices, or one of the words in KINDS for values that are looked up. For a list parameter the bounds
-hold for each item.
+The cell tagged `parameters` holds one line a knob (where they are many, cells before it are `parameters-above`):
+
+    lr: float = 0.002  # 1e-7 to 1; peak learning rate
+
+The comment begins with what is allowed, up to a semicolon: two numbers, choices (`squash | cover`), `yes | no`, `text`,
+or one of the words in KINDS for values that are looked up. It may go on in comment lines below. For a list it holds for
+each item.
 """
 
 import ast
-import os
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import nbformat
-import yaml
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
 
 from .errors import CourseError, Missing, nearest
 
 TAGS = ("parameters-above", "parameters")  # papermill sets its values below the one named `parameters`
-TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list": list}
+TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
 SAID = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of the parameters cell, and its bounds."""
+    """One knob: a line of the parameters cell, and what it allows."""
 
     name: str
     type: str
     default: Any
     help: str
-    bounds: tuple | list | str | None = None
+    bounds: tuple | list | str | None = None  # (lowest, highest), choices, a word of KINDS, or any value of its type
 
     @property
     def item(self) -> str:
         return re.sub(r"list\[(.*)\]", r"\1", self.type)
 
+    @property
+    def many(self) -> bool:
+        return self.type.startswith("list")
+
     def expected(self) -> str:
         """What it needs, in words."""
         one = SAID[self.item]
         if isinstance(self.bounds, tuple):
-            one += f" from {self.bounds[0]} to {self.bounds[1]}"
+            one += " from {} to {}".format(*(f"{b:g}" if isinstance(b, float) else b for b in self.bounds))
         if isinstance(self.bounds, list):
             one = f"one of {', '.join(map(str, self.bounds))}"
         if isinstance(self.bounds, str):
             one = KINDS[self.bounds][0]
-        if self.type.startswith("list"):
+        if self.many:
             return one.replace("one of", "one or more of") if isinstance(self.bounds, list) else f"a list of: {one}"
         return one
 
-    def field(self):
-        """The pydantic field that checks it."""
-        kind = TYPES[self.item]
+    def field(self, looked_up: bool) -> Any:
+        """The pydantic field that checks it; without looking anything up, unless asked to."""
+        kind: Any = TYPES[self.item]
         if isinstance(self.bounds, tuple):
             kind = Annotated[kind, Field(ge=self.bounds[0], le=self.bounds[1], allow_inf_nan=False)]
         if isinstance(self.bounds, list):
             kind = Literal[tuple(self.bounds)]
-        if isinstance(self.bounds, str):
+        if isinstance(self.bounds, str) and looked_up:
             kind = Annotated[kind, AfterValidator(KINDS[self.bounds][1])]
-        return Annotated[list[kind], Field(min_length=1)] if self.type.startswith("list") else kind
+        return Annotated[list[kind], Field(min_length=1)] if self.many else kind
 
     def example(self) -> str:
         value = ",".join(map(str, self.default)) if isinstance(self.default, list) else self.default
@@ -70,46 +76,46 @@ class Parameter:
 
 def read(notebook: Path) -> list[Parameter]:
     """The parameters of a notebook, in its order. Raises CourseError when its cells break the contract."""
-    try:
-        cells = nbformat.read(notebook, as_version=4).cells
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+    try:  # not by nbformat, which takes longer to import than all else that a refused parameter needs
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        code = [("".join(c["source"]), c["metadata"].get("tags", ())) for c in cells if c["cell_type"] == "code"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CourseError(f"{notebook}: not a readable notebook ({error})") from None
-    tagged = [(tag, c.source) for c in cells for tag in c.metadata.get("tags", ()) if c.cell_type == "code"]
-    sources = [source for tag, source in tagged if tag in TAGS]
-    if not sources:
-        return []
-    if [tag for tag, _ in tagged if tag in TAGS][-1] != "parameters":
+    tagged = [(tag, source) for source, tags in code for tag in tags if tag in TAGS]
+    if tagged and tagged[-1][0] != "parameters":
         raise CourseError(f"{notebook}: the cell tagged `parameters` must come after those tagged `parameters-above`")
-    bounds = _bounds(notebook, dict(tagged).get("bounds", "bounds = {}"))
-    found = [
-        _parameter(notebook, node, source.splitlines(), bounds) for source in sources for node in ast.parse(source).body
-    ]
-    if strays := set(bounds) - {p.name for p in found}:
-        raise CourseError(f"{notebook}: bounds for unknown parameter(s) {', '.join(sorted(strays))}")
-    return found
+    return [_parameter(notebook, node, source.splitlines()) for _, source in tagged for node in ast.parse(source).body]
 
 
 def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dict[str, Any]:
     """Every parameter's value, typed: `values` over the defaults. Raises CourseError naming each that is wrong.
 
-    It is a Missing when nothing is wrong but files that have to be got.
+    It is a Missing when nothing is wrong but files that have to be got. Defaults are looked up last: a mistake in a
+    number is told without waiting for torch.
     """
     known = {p.name: p for p in parameters}
     if unknown := [key for key in values if key not in known]:
         lines = [f"{name}: unknown parameter `{key}`.{nearest(key, known)}" for key in unknown]
         raise CourseError("\n".join([*lines, f"It has: {', '.join(known)}"]))
     given = {key: _listed(known[key], value) for key, value in values.items()}
-    fields = {p.name: (p.field(), p.default) for p in parameters}
+    changed = {key for key, value in given.items() if value != known[key].default}
+    for looked_up in (changed, set(known)):
+        found = _checked(name, known, given, looked_up)
+    return found
+
+
+def _checked(name: str, known: dict[str, Parameter], given: dict[str, Any], looked_up: set[str]) -> dict[str, Any]:
+    fields: dict[str, Any] = {p.name: (p.field(p.name in looked_up), p.default) for p in known.values()}
     model = create_model("Parameters", __config__=ConfigDict(extra="forbid", validate_default=True), **fields)
     try:
         return model(**given).model_dump()
     except ValidationError as error:
-        wrong = [(e["loc"][0], e["input"], e.get("ctx", {}).get("error")) for e in error.errors()]
+        wrong = [(str(e["loc"][0]), e["input"], e.get("ctx", {}).get("error")) for e in error.errors()]
         kind = Missing if all(isinstance(why, Missing) for *_, why in wrong) else CourseError
-        raise kind("\n".join(_complaint(name, known[key], *what) for key, *what in wrong)) from None
+        raise kind("\n".join(_complaint(name, known[key], value, why) for key, value, why in wrong)) from None
 
 
-def _complaint(name: str, parameter: Parameter, value, why) -> str:
+def _complaint(name: str, parameter: Parameter, value: Any, why: Exception | None) -> str:
     reason = f"{parameter.name} needs {parameter.expected()}" if why is None else str(why)
     close = nearest(value, parameter.bounds) if isinstance(parameter.bounds, list) else ""
     return (
@@ -119,84 +125,67 @@ def _complaint(name: str, parameter: Parameter, value, why) -> str:
     ).replace(";  ", "; ")
 
 
-def parse(text: str) -> tuple[str, str]:
-    """`name=value` from the command line."""
-    name, sign, value = text.partition("=")
-    if not sign or not name.strip():
-        raise CourseError(f"-p {text}: expected name=value, for example -p seed=1")
-    return name.strip(), value
-
-
-def read_values(file: Path) -> dict[str, Any]:
-    """The mapping of a YAML file, with $VARIABLES filled in. Raises CourseError when one is not set."""
+def _parameter(notebook: Path, node: ast.stmt, lines: list[str]) -> Parameter:
+    where = f"{notebook}: parameters cell, line {node.lineno}"
     try:
-        values = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise CourseError(f"{file}: cannot be read ({error})") from None
-    except yaml.YAMLError as error:
-        raise CourseError(f"{file}: not valid YAML ({str(error).splitlines()[0]})") from None
-    if values is not None and not isinstance(values, dict):
-        raise CourseError(f"{file}: expected lines `name: value`, found {type(values).__name__}")
-    return values or {}
-
-
-def expanded(value):
-    """The value with $VARIABLES filled in, also inside lists. Raises CourseError naming the one that is not set."""
-    if isinstance(value, list):
-        return [expanded(v) for v in value]
-    if not isinstance(value, str):
-        return value
-    text = os.path.expandvars(value)
-    if unset := re.search(r"\$\{?(\w+)", text):
-        raise CourseError(
-            f"{value}: the environment variable {unset[1]} is not set. Set it to a folder: {unset[1]}=..."
-        )
-    return text
-
-
-def _bounds(notebook: Path, source: str) -> dict:
-    try:
-        (node,) = ast.parse(source).body
-        return ast.literal_eval(node.value)
-    except (ValueError, SyntaxError, AttributeError):
-        raise CourseError(f"{notebook}: the cell tagged `bounds` must be one literal `bounds = {{...}}`") from None
-
-
-def _parameter(notebook: Path, node, lines: list[str], bounds: dict) -> Parameter:
-    try:
-        name, kind = node.target.id, ast.unparse(node.annotation)
-        default = ast.literal_eval(node.value)
+        name, kind = node.target.id, ast.unparse(node.annotation)  # type: ignore[attr-defined]
+        default = ast.literal_eval(node.value)  # type: ignore[attr-defined]
     except (AttributeError, ValueError):
-        raise CourseError(f"{notebook}: parameters cell, line {node.lineno}: expected `name: type = literal`") from None
-    if re.sub(r"list\[(.*)\]", r"\1", kind) not in SAID:
+        raise CourseError(f"{where}: expected `name: type = literal`") from None
+    item = re.sub(r"list\[(.*)\]", r"\1", kind)
+    if item not in SAID:
+        raise CourseError(f"{where}: {name} has type {kind}; known are {', '.join(SAID)} and lists of them")
+    comment = [lines[node.end_lineno - 1][node.end_col_offset :]]  # type: ignore[operator,index]
+    comment += takewhile(lambda line: line.lstrip().startswith("#"), lines[node.end_lineno :])
+    allowed, _, help = " ".join(part.strip().lstrip("#").strip() for part in comment).partition(";")
+    try:
+        return Parameter(name, kind, default, help.strip(), _bounds(allowed.strip(), TYPES[item]))
+    except ValueError:
         raise CourseError(
-            f"{notebook}: parameter {name} has type {kind}; known are {', '.join(SAID)} and lists of them"
-        )
-    comment = lines[node.end_lineno - 1][node.end_col_offset :].partition("#")[2].strip()
-    return Parameter(name, kind, default, comment, bounds.get(name))
+            f"{where}: the comment of {name} begins with {allowed!r}; expected what it allows and a semicolon: "
+            f"`1 to 10;`, `a | b;`, `yes | no;`, `text;` or one of {', '.join(KINDS)}"
+        ) from None
 
 
-def _listed(parameter: Parameter, value):
+def _bounds(text: str, kind: type) -> tuple | list | str | None:
+    """What the beginning of a comment allows. Raises ValueError when it says nothing that is known."""
+    if text in KINDS:
+        return text
+    if text == {str: "text", bool: "yes | no"}.get(kind):
+        return None
+    if kind in (int, float) and (numbers := re.fullmatch(r"(\S+) to (\S+)", text)):
+        low, high = (float(n) if kind is float else int(n) for n in numbers.groups())
+        if low <= high:
+            return low, high
+    if kind in (int, str) and (choices := [kind(part.strip()) for part in text.split("|")])[1:] and all(choices):
+        return choices
+    raise ValueError(text)
+
+
+def _listed(parameter: Parameter, value: Any) -> Any:
     """`a,b` from the command line is a list where a list is wanted; so is a single value."""
-    if parameter.type.startswith("list") and isinstance(value, str) and not Path(value).exists():
+    if parameter.many and isinstance(value, str) and not Path(value).exists():
         inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
         return [part.strip() for part in inside.split(",") if part.strip()]
-    return [value] if parameter.type.startswith("list") and not isinstance(value, list) else value
+    return [value] if parameter.many and not isinstance(value, list) else value
+
+
+# Looked up: imported only then, they bring torch ------------------------------------------------------------------
 
 
 def _dataset(value: str) -> str:
-    from . import data
+    from .pictures import located
 
-    data.located(value)
+    located(value)
     return value
 
 
-def _pictures_or_none(value: str) -> str:
+def _dataset_or_nothing(value: str) -> str:
     return _dataset(value) if value else value
 
 
 def _model(value: str) -> str:
-    from .models import check_name
+    from .networks import check_name
 
     check_name(value)
     return value
@@ -213,8 +202,11 @@ def _weights(value: str) -> str:
 
 
 KINDS: dict[str, tuple[str, Callable]] = {
-    "dataset": ("a data set of `course data list`, a folder or a picture", _dataset),
-    "pictures or none": ("nothing, or a data set of `course data list`, a folder or a picture", _pictures_or_none),
+    "data set": ("a data set of `course data list`, a folder or a picture", _dataset),
+    "data set or nothing": (
+        "nothing, or a data set of `course data list`, a folder or a picture",
+        _dataset_or_nothing,
+    ),
     "model": ("one of our compact models, a torchvision classifier or timm:NAME", _model),
     "model, auto or none": ("auto, none, or a model by name", _model_or_not),
     "weights": ("train, imagenet or a path to a state dict", _weights),

@@ -1,4 +1,4 @@
-"""The inside of a report: checked parameters, seed, device, provenance, and the one door for all that a run produces.
+"""The desk of a run: checked parameters, seed, device, provenance, and the one door for all that it produces.
 
 In a report run the environment names a folder (COURSE_RUN_DIR) and results land there as files and in the page; in
 plain JupyterLab the same calls just show.
@@ -10,24 +10,25 @@ import io
 import json
 import math
 import os
-import platform
 import random
 import re
 import sys
-from importlib.metadata import version
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from IPython.display import HTML, Markdown, display
+from tqdm.auto import tqdm
 
-from . import data, parameters
-from .errors import CourseError
-from .photos import Photos
+from . import check, parameters, pictures, provenance
+from .files import atomic
+from .pictures.photos import Photos
+from .stats import Estimate, Verdict
 
-PACKAGES = ("torch", "torchvision", "captum", "zennit", "numpy", "pandas", "scikit-image", "scipy", "papermill")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+WORDS = {"holds": "✓ holds", "does not hold": "✗ does not hold", "cannot tell": "○ cannot tell"}
 
 
 def start(namespace: dict, notebook: str | Path | None = None) -> "Run":
@@ -36,7 +37,7 @@ def start(namespace: dict, notebook: str | Path | None = None) -> "Run":
     `namespace` is `globals()`. The notebook's file is found by itself under JupyterLab and in report runs; elsewhere
     give its path. Raises CourseError for a parameter that is wrong.
     """
-    path = Path(notebook or _notebook(namespace))
+    path = Path(notebook or provenance.notebook(namespace))
     known = parameters.read(path)
     values = parameters.check(path.stem, known, {p.name: namespace[p.name] for p in known if p.name in namespace})
     namespace.update(values)
@@ -51,28 +52,21 @@ class Run:
     def __init__(self, notebook: str, values: dict, folder: str | None = None):
         self.folder = Path(folder) if folder else None
         self.seed = int(values.get("seed", 0))
-        self.device = _device(values.get("device", "auto"))
+        self.device = provenance.device(values.get("device", "auto"))
         self.results = {
             "notebook": notebook,
             "parameters": values,
             "answer": "",
             "metrics": {},
+            "estimates": {},
             "claims": [],
             "tables": [],
             "figures": [],
             "skipped": [],
             "notes": [],
-            "provenance": {
-                "seed": self.seed,
-                "device": str(self.device),
-                "python": platform.python_version(),
-                "platform": f"{platform.system()} {platform.machine()}",
-                "threads": torch.get_num_threads(),
-                "versions": {p: version(p) for p in PACKAGES},
-                "data": {},
-                "weights": {},
-            },
+            "provenance": provenance.record(self.seed, self.device),
         }
+        self._drawn: list[bool] = []
         random.seed(self.seed)
         np.random.seed(self.seed % 2**32)
         torch.manual_seed(self.seed)
@@ -86,7 +80,7 @@ class Run:
 
     def data(self, photos: Photos, name: str | None = None) -> Photos:
         """Note which data this run reads, and what was left out of it; shows a line when something was."""
-        self.results["provenance"]["data"][name or photos.root.name] = data.manifest(photos.root)
+        self.results["provenance"]["data"][name or photos.root.name] = pictures.manifest(photos.root)
         self.results["skipped"] += [{"file": file, "reason": reason} for file, reason in photos.skipped]
         if photos.skipped:
             self.note(
@@ -94,6 +88,7 @@ class Run:
             )
         for text in photos.notes:
             self.note(text)
+        self._drawn.append(provenance.drawn(photos.root))
         self._write()
         return photos
 
@@ -114,41 +109,104 @@ class Run:
         display(Markdown(f"**{text}**"))
         self._write()
 
-    def metric(self, name: str, value: float) -> float:
-        """A number by name, for the index and for comparisons between runs. Raises ValueError on a name used before."""
+    def say(self, text: str, when: bool = True) -> None:
+        """Prose that is true of some runs only, shown `when` this is one: of the drawn pictures, of loaded weights."""
+        if when:
+            display(Markdown(text))
+
+    @property
+    def embedded(self) -> bool:
+        """Whether every data set that this run has noted is one of ours, drawn by a script."""
+        return bool(self._drawn) and all(self._drawn)
+
+    def need(self, what: Any, **wants: Any) -> None:
+        """Ask for everything that the notebook needs of its pictures or a network, before any work: see `check.need`.
+
+        Raises CourseError naming what is missing, and the way out.
+        """
+        check.need(what, **wants)
+
+    def study(self, cases: Iterable[dict], fit: Callable, measure: Callable, name: str = "study") -> pd.DataFrame:
+        """One tidy table of many cases: a row a case (or several), its settings beside what was measured.
+
+        `fit(**case)` gives the network, whose source is noted; `measure(network, **case)` a dict, or a list of dicts.
+        """
+        rows: list[dict] = []
+        for case in tqdm([*cases], desc=name, leave=False, delay=2):
+            network = fit(**case)
+            if source := getattr(network, "source", ""):
+                self.weights(", ".join(map(str, (network.name, *case.values()))), source)
+            found = measure(network, **case)
+            rows += [case | row for row in ([found] if isinstance(found, dict) else found)]
+        return pd.DataFrame(rows)
+
+    def metric(self, name: str, value: float | Estimate, better: str | None = None) -> None:
+        """A number by name, for the overview and for comparisons between runs; an estimate keeps its interval.
+
+        `better` is "higher" or "lower" where one of them is. Raises ValueError on a name used before.
+        """
         if name in self.results["metrics"]:
             raise ValueError(f"metric {name} is there already; each name is used once in a run")
+        if isinstance(value, Estimate):
+            self.results["estimates"][name] = value.plain() | {"better": better}
+            value = value.value
+        elif better:
+            self.results["estimates"][name] = {"better": better}
         self.results["metrics"][name] = _plain(value)
         self._write()
-        return value
 
-    def claim(self, claim: str, *, paper=None, seen=None, holds: bool | None, why: str = "") -> None:
-        """What the paper claims and what this run shows. `holds=None` says that this run cannot judge it."""
-        row = dict(claim=claim, paper=paper, seen=seen, holds=None if holds is None else bool(holds), why=why)
-        self.results["claims"].append({key: _plain(value) for key, value in row.items()})
+    def claim(self, claim: str, *, paper: Any, seen: Verdict | None, why: str = "") -> None:
+        """What the paper claims, and what this run shows. `seen=None`: not tried here; `why` then says so."""
+        self._judge("paper", claim, paper, seen, why)
+
+    def control(self, claim: str, *, seen: Verdict | None, expected: Any = "", why: str = "") -> None:
+        """A check of our own, which the paper does not make."""
+        self._judge("control", claim, expected, seen, why)
+
+    def _judge(self, kind: str, claim: str, paper: Any, seen: Verdict | None, why: str) -> None:
+        if seen is None and not why:
+            raise ValueError(f"claim {claim!r} is not judged; say why")
+        row = {"kind": kind, "claim": claim, "paper": paper, "seen": "", "verdict": "not judged", "holds": None}
+        if seen is not None:
+            row |= {"seen": seen.seen, "verdict": seen.word, "holds": seen.holds}
+            why = f"{seen.why}. {why}".removesuffix(". ") if seen.why else why
+        self.results["claims"].append(_plain(row | {"why": why}))
         self._write()
 
     def claims(self) -> None:
-        """Show every claim so far as a table."""
-        words = {True: "✓ holds", False: "✗ does not hold", None: "– not judged"}
-        rows = [c | {"holds": words[c["holds"]]} for c in self.results["claims"]]
-        display(_html(pd.DataFrame(rows, columns=["claim", "paper", "seen", "holds", "why"]).fillna("")))
+        """Show every claim so far: those of the paper, then our own controls."""
+        for kind, said in (("paper", "{} of {} of the paper's claims hold"), ("control", "{} of {} controls pass")):
+            rows = [c for c in self.results["claims"] if c["kind"] == kind]
+            held = sum(c["verdict"] == "holds" for c in rows)
+            columns = ["claim", "paper" if kind == "paper" else "expected", "seen", "verdict", "why"]
+            table = pd.DataFrame([c | {"expected": c["paper"]} for c in rows], columns=columns).fillna("")
+            table["verdict"] = [WORDS.get(word, f"– {word}") for word in table["verdict"]]
+            if rows:
+                display(_html(table, said.format(held, len(rows))))
 
     def table(self, table: pd.DataFrame, name: str, caption: str = "", shown: pd.DataFrame | None = None) -> None:
         """A table: shown (all, or the part `shown`), and kept whole as tables/<name>.csv at full precision."""
         self._new("tables", name, f"tables/{_file(name)}.csv", caption=caption)
         if self.folder:
-            self._path(f"tables/{_file(name)}.csv").write_text(table.to_csv(index=not _is_range(table.index)))
+            text = table.to_csv(index=not _is_range(table.index))
+            self._path(f"tables/{_file(name)}.csv").write_text(text, encoding="utf-8")
         display(_html((table if shown is None else shown).round(4), caption))
 
-    def figure(self, figure, name: str, *, alt: str, caption: str = "", dpi: int = 110) -> None:
-        """A matplotlib figure: shown with its description `alt`, and kept as figures/<name>.png."""
+    def figure(
+        self, figure: Any, name: str, *, alt: str = "", caption: str = "", cover: bool = False, dpi: int = 110
+    ) -> None:
+        """A matplotlib figure: shown with its description `alt`, and kept as figures/<name>.png.
+
+        `cover`: it stands beside the answer, on the first screen of the page. Figures of `helpers.figures` bring their
+        own description.
+        """
+        alt = alt or getattr(figure, "alt", "")
         if not alt.strip():
             raise ValueError(f"figure {name}: alt is empty; say in a sentence what the picture shows")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
         sys.modules["matplotlib.pyplot"].close(figure)
-        self._new("figures", name, f"figures/{_file(name)}.png", alt=alt, caption=caption)
+        self._new("figures", name, f"figures/{_file(name)}.png", alt=alt, caption=caption, cover=cover)
         if self.folder:
             self._path(f"figures/{_file(name)}.png").write_bytes(buffer.getvalue())
         picture = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": alt}
@@ -169,41 +227,9 @@ class Run:
         """Keep results.json whole at every moment: a run that fails later still has what it found."""
         if self.folder is None:
             return
-        self.results["provenance"]["peak_mb"] = _peak_mb(self.device)
-        path = self._path("results.json")
-        path.with_suffix(".new").write_text(json.dumps(_plain(self.results), indent=1, ensure_ascii=False))
-        path.with_suffix(".new").replace(path)
-
-
-def _notebook(namespace: dict) -> str:
-    """The file of the notebook that calls: told by the report generator, the Jupyter server or VS Code."""
-    session = os.environ.get("JPY_SESSION_NAME", "")
-    for name in (os.environ.get("COURSE_NOTEBOOK"), session, namespace.get("__vsc_ipynb_file__")):
-        if name and Path(name).is_file():
-            return name
-        if name and Path(name).with_name(Path(name).name).suffix == ".ipynb" and Path(Path(name).name).is_file():
-            return Path(name).name  # the server's path is relative to its root, the kernel runs beside the notebook
-    alone = [path for path in Path().glob("*.ipynb") if _fits(path, namespace)]
-    if len(alone) == 1:  # executed by nbconvert, say
-        return str(alone[0])
-    raise CourseError("start: cannot tell which notebook this is; give its path: start(globals(), '01_focus.ipynb')")
-
-
-def _fits(path: Path, namespace: dict) -> bool:
-    """Whether the namespace holds just this notebook's parameters."""
-    known = {p.name for p in parameters.read(path)}
-    return bool(known) and known | {"bounds"} <= set(namespace) and set(namespace.get("bounds", ())) <= known
-
-
-def _device(name: str) -> torch.device:
-    if name not in DEVICES:
-        raise CourseError(f"device is {name!r}; expected one of {', '.join(DEVICES)}")
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        name = "cuda" if there["cuda"] else "cpu"
-    if not there[name]:
-        raise CourseError(f"device is {name!r}, which this machine lacks; use device=auto or device=cpu")
-    return torch.device(name)
+        self.results["provenance"]["peak_mb"] = provenance.peak_mb(self.device)
+        with atomic(self._path("results.json")) as draft:
+            draft.write_text(json.dumps(_plain(self.results), indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 def _plain(value):
@@ -230,14 +256,3 @@ def _is_range(index: pd.Index) -> bool:
 def _html(table: pd.DataFrame, caption: str = "") -> HTML:
     text = table.to_html(index=not _is_range(table.index), na_rep="–", border=0)
     return HTML(text.replace(">", f"><caption>{html.escape(caption)}</caption>", 1) if caption else text)
-
-
-def _peak_mb(device: torch.device) -> float:
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.nan
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)

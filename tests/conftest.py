@@ -11,7 +11,7 @@ import torch
 from importnb import Notebook
 from PIL import Image
 
-from helpers.data import REPO, data_root
+from helpers.pictures import REPO, data_root
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import nbformat
 import torch
 from torch import nn
 
-from data_scripts import faces, scenes
-from helpers.models import Classifier
+from data_scripts.drawn import faces, scenes
+from helpers.networks import Classifier
 
 
 class Red(nn.Module):
@@ -85,7 +85,7 @@ def course_started(*arguments, sigint="SIG_DFL", cwd=None):
         f"import os, signal, sys; signal.signal(signal.SIGINT, signal.{sigint}); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
-    command = [sys.executable, "-c", become, "-m", "helpers.cli", *map(str, arguments)]
+    command = [sys.executable, "-c", become, "-m", "reports.cli", *map(str, arguments)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd)
     try:
         yield process

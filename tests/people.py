@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from helpers.photos import Photos
+from helpers.pictures.photos import Photos
 
 NAMES = ("Male", "Hat", "Tie")
 CELLS = tuple(product((0, 1), repeat=2))

@@ -11,8 +11,11 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from torch import nn
 
-from helpers import data, intervals, models, reports
-from helpers.attribution import attribute
+from helpers import intervals
+from helpers import networks as models
+from helpers import pictures as data
+from helpers.heatmaps import attribute
+from reports import runs as reports
 
 
 @pytest.fixture(scope="module")

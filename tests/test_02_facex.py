@@ -25,13 +25,16 @@ from scipy import stats
 from torch import nn
 from torch.nn import functional as F
 
-from data_scripts import faces
-from data_scripts.face_paint import REGIONS
-from helpers import data, models, parsing, reports
-from helpers.attribution import attribute
-from helpers.data import REPO
+from data_scripts import parsing
+from data_scripts.drawn import faces
+from data_scripts.drawn.face_paint import REGIONS
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.photos import Photos
+from helpers.heatmaps import attribute
+from helpers.pictures import REPO
+from helpers.pictures.photos import Photos
+from reports import runs as reports
 
 SMALL = settings(deadline=None, max_examples=40)
 

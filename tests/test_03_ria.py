@@ -20,11 +20,14 @@ from scipy import ndimage, stats
 from torch import nn
 from torch.nn import functional as F
 
-from data_scripts import scenes
-from helpers import augment, data, models, reports
-from helpers.attribution import attribute
+from data_scripts.drawn import scenes
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.layers import explaining, last_conv
+from helpers.heatmaps import attribute
+from helpers.networks import augment
+from helpers.networks.layers import explaining, last_conv
+from reports import runs as reports
 
 SMALL = settings(deadline=None, max_examples=40)
 SOFT = ["soft_mask", "soft_box", "straight_through"]

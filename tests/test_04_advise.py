@@ -23,10 +23,13 @@ from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import cli, data, models, reports
-from helpers.attribution import attribute
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.layers import last_conv, named_layer
+from helpers.heatmaps import attribute
+from helpers.networks.layers import last_conv, named_layer
+from reports import cli
+from reports import runs as reports
 
 SMALL = settings(deadline=None, max_examples=40)
 
@@ -835,7 +838,7 @@ def test_the_cascade_draws_layers_from_the_output_down_and_leaves_the_trained_ne
 
 
 def test_layers_drawn_anew_are_not_those_that_the_training_began_with(nb):
-    # helpers.training seeds a network by torch.manual_seed(seed), and the notebook has one seed for both
+    # helpers.networks.training seeds a network by torch.manual_seed(seed), and the notebook has one seed for both
     torch.manual_seed(7)
     first = models.Classifier("compact_vgg", models.build("compact_vgg", 5).eval(), torch.arange(5))
     x, c = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(3)), torch.tensor([0, 1, 2])

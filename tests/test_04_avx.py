@@ -15,8 +15,8 @@ from scipy import signal, stats
 from skimage.metrics import structural_similarity
 from torch import nn
 
-from helpers import models
-from helpers.attribution import attribute
+from helpers import networks as models
+from helpers.heatmaps import attribute
 
 SMALL = settings(deadline=None, max_examples=60)
 METRICS = ["AD", "SSIM", "FSIM", "MSE", "AVX"]

@@ -19,13 +19,17 @@ from zennit.attribution import Gradient
 from zennit.composites import EpsilonPlus
 from zennit.torchvision import ResNetCanonizer
 
-from helpers import cli, data, models, parameters, reports
-from helpers.attribution import attribute
-from helpers.data import REPO
+from helpers import networks as models
+from helpers import parameters
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.layers import explaining
-from helpers.training import Recipe, train
-from helpers.weights import fingerprint
+from helpers.heatmaps import attribute
+from helpers.networks.layers import explaining
+from helpers.networks.state import fingerprint
+from helpers.networks.training import Recipe, train
+from helpers.pictures import REPO
+from reports import cli
+from reports import runs as reports
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,8 +8,8 @@ import zipfile
 
 import pytest
 
-from data_scripts import archives
-from data_scripts.archives import unpack
+from data_scripts.getting import archives
+from data_scripts.getting.archives import unpack
 from helpers.errors import CourseError
 
 FILES = {"photos/cat.0.jpg": b"one", "photos/deep/dog.jpg": b"two", "list.txt": b"three"}

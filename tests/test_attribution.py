@@ -1,4 +1,4 @@
-"""helpers/attribution.py, methods.py and lrp.py: each heatmap against someone else's, a hand calculation or a law."""
+"""helpers/heatmaps: each heatmap against someone else's, a hand calculation or a law."""
 
 import contextlib
 import copy
@@ -15,10 +15,10 @@ from known import DOUBLE, calibrated, close, doubled
 from torch import nn
 from torchvision import models
 
-from helpers.attribution import attribute, conservation
-from helpers.compact import CompactResNet
-from helpers.layers import last_conv
-from helpers.methods import METHODS, method, no_graph
+from helpers.heatmaps import attribute, conservation
+from helpers.heatmaps.methods import METHODS, method, no_graph
+from helpers.networks.compact import CompactResNet
+from helpers.networks.layers import last_conv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -467,7 +467,7 @@ def test_another_seed_gives_smoothgrad_other_noise(resnet, pictures):
 
 
 def test_a_notebook_can_add_a_method(resnet, pictures, monkeypatch):
-    monkeypatch.setattr("helpers.methods.METHODS", METHODS)
+    monkeypatch.setattr("helpers.heatmaps.methods.METHODS", METHODS)
 
     @method(no_graph)
     def constant(batch, *, value=1.0):

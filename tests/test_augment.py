@@ -1,11 +1,11 @@
-"""helpers/augment.py: pictures and boxes vary together."""
+"""helpers/networks/augment.py: pictures and boxes vary together."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.augment import SURVIVES, WAYS, area, cropped, moved, sampled, turned
+from helpers.networks.augment import SURVIVES, WAYS, area, cropped, moved, sampled, turned
 
 WAY = pytest.mark.parametrize("draw", [turned, cropped])
 

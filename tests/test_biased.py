@@ -1,4 +1,4 @@
-"""helpers.data.biased: exactly the correlation asked for, from as many pictures as there are."""
+"""helpers.pictures.biased: exactly the correlation asked for, from as many pictures as there are."""
 
 from itertools import product
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from people import CELLS, NAMES, counted, four, people, together
 from sklearn.metrics import matthews_corrcoef
 
-from helpers.data import biased
 from helpers.errors import CourseError
-from helpers.subsets import values
+from helpers.pictures import biased
+from helpers.pictures.subsets import values
 
 
 @pytest.fixture(scope="module")

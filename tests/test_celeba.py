@@ -1,4 +1,4 @@
-"""data_scripts/celeba.py: the authors' files and Kaggle's, as they are, in small."""
+"""data_scripts/public/celeba.py: the authors' files and Kaggle's, as they are, in small."""
 
 import zipfile
 from dataclasses import replace
@@ -10,10 +10,12 @@ import pytest
 from PIL import Image
 from torchvision.datasets import CelebA
 
-from data_scripts import celeba, prepare
-from data_scripts.upstream import Dataset
-from helpers import data, subsets
+from data_scripts.getting import prepare
+from data_scripts.getting.upstream import Dataset
+from data_scripts.public import celeba
+from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.pictures import subsets
 
 NAMES = [
     *("5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs"),

@@ -1,4 +1,4 @@
-"""data_scripts/celebamask_hq.py: its archive in small, and real masks taken apart and painted again."""
+"""data_scripts/public/celebamask_hq.py: its archive in small, and real masks taken apart and painted again."""
 
 import zipfile
 from pathlib import Path
@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 from test_celeba import NAMES, attribute_list, unchecked
 
-from data_scripts import celeba, celebamask_hq, prepare
-from helpers import data, images
+from data_scripts.getting import prepare
+from data_scripts.public import celeba, celebamask_hq
+from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.pictures import images
 
 # number -> CelebA's file: around the borders of its splits; 5 is broken, of 6 the picture is lost
 FILES = {0: "119614", 1: "162770", 3: "162771", 5: "000005", 6: "000006", 2000: "182637", 29999: "182638"}

@@ -1,4 +1,4 @@
-"""helpers/data.py, index.py, images.py: one format in, and every bad file named."""
+"""helpers/pictures/__init__.py, index.py, images.py: one format in, and every bad file named."""
 
 import json
 from dataclasses import replace
@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import data, images
+from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.pictures import images
 
 
 def indexed(album, **columns):
@@ -561,7 +562,9 @@ def test_a_layer_reader_gives_the_same_layers_held_or_not(flat, budget, monkeypa
     photos = data.load(with_layers(flat, hat=IDS, l_eye=np.equal(IDS, 7)))
     expected, read = photos.layers([2, 0]), data.layer_reader(photos, budget)
     opened = []
-    monkeypatch.setattr("helpers.photos.read_layers", lambda *given: opened.append(1) or images.read_layers(*given))
+    monkeypatch.setattr(
+        "helpers.pictures.photos.read_layers", lambda *given: opened.append(1) or images.read_layers(*given)
+    )
     assert torch.equal(read([2, 0]), expected)
     assert torch.equal(read(torch.tensor([2, 0])), expected)
     assert len(opened) == (0 if budget == 216 else 2)

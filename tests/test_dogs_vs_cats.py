@@ -1,4 +1,4 @@
-"""data_scripts/dogs_vs_cats.py on small folders and archives as Microsoft and Kaggle lay them out."""
+"""data_scripts/public/dogs_vs_cats.py on small folders and archives as Microsoft and Kaggle lay them out."""
 
 import hashlib
 import zipfile
@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts import dogs_vs_cats, prepare
-from helpers import data
+from data_scripts.getting import prepare
+from data_scripts.public import dogs_vs_cats
+from helpers import pictures as data
 from helpers.errors import CourseError
 
 

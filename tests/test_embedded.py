@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from data_scripts import faces, scenes
+from data_scripts.drawn import faces, scenes
 
 
 class Kind(NamedTuple):

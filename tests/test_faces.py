@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from data_scripts import faces
-from data_scripts.face_hair import LOOKS, STYLES
-from data_scripts.face_paint import FACE, ID, REGIONS
-from data_scripts.faces import ATTRIBUTES, COINS, face, layers, prepare
-from data_scripts.scenes import box_of
+from data_scripts.drawn import faces
+from data_scripts.drawn.face_hair import LOOKS, STYLES
+from data_scripts.drawn.face_paint import FACE, ID, REGIONS
+from data_scripts.drawn.faces import ATTRIBUTES, COINS, face, layers, prepare
+from data_scripts.drawn.scenes import box_of
 
 REGION_OF = {"Eyeglasses": "eye_g", "Wearing_Hat": "hat", "Wearing_Earrings": "ear_r", "Wearing_Necklace": "neck_l"}
 ALWAYS = ("background", "skin", "nose", "u_lip", "l_lip", "hair", "neck", "cloth")

@@ -1,4 +1,4 @@
-"""data_scripts/fairface.py on a small copy of its layout; and real samples through the own-folder door."""
+"""data_scripts/public/fairface.py on a small copy of its layout; and real samples through the own-folder door."""
 
 import csv
 import json
@@ -8,9 +8,10 @@ import zipfile
 import pytest
 from PIL import Image
 
-from data_scripts.prepare import prepare
-from helpers import data, subsets
+from data_scripts.getting.prepare import prepare
+from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.pictures import subsets
 
 HEAD = "file,age,gender,race,service_test\n"
 ROWS = {

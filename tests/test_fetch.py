@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from data_scripts import fetch
+from data_scripts.getting import fetch
 from helpers.errors import CourseError, Missing
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)

@@ -1,4 +1,4 @@
-"""data_scripts/imagenet.py on a few pictures in each layout in which ImageNet is found."""
+"""data_scripts/public/imagenet.py on a few pictures in each layout in which ImageNet is found."""
 
 import csv
 import io
@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from data_scripts import imagenet, prepare
-from helpers import data
+from data_scripts.getting import prepare
+from data_scripts.public import imagenet
+from helpers import pictures as data
 from helpers.errors import CourseError, Missing
 
 WNIDS = [f"n{1440764 + 7919 * i:08d}" for i in range(1000)]  # sorted, as the outputs of a network are

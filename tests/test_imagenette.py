@@ -1,4 +1,4 @@
-"""data_scripts/imagenette.py on a small copy of its layout."""
+"""data_scripts/public/imagenette.py on a small copy of its layout."""
 
 import csv
 import json
@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from torchvision.datasets import Imagenette
 
-from data_scripts import imagenette
-from data_scripts.prepare import prepare
-from helpers import data
+from data_scripts.getting.prepare import prepare
+from data_scripts.public import imagenette
+from helpers import pictures as data
 from helpers.errors import CourseError
 
 PART = imagenette.DATASET.layouts["320px"][0]

@@ -1,4 +1,4 @@
-"""helpers/layers.py: a model is held still and given back, and the last convolution-like layer is found."""
+"""helpers/networks/layers.py: a model is held still and given back, and the last convolution-like layer is found."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from helpers.layers import class_scores, explaining, last_conv, named_layer, trace
+from helpers.networks.layers import class_scores, explaining, last_conv, named_layer, trace
 
 # Where a person who knows the architecture would look
 LAST = {

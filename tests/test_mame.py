@@ -1,4 +1,4 @@
-"""data_scripts/mame.py on a small folder in the layout of MAMe_metadata.zip and MAMe_data_256.zip."""
+"""data_scripts/public/mame.py on a small folder in the layout of MAMe_metadata.zip and MAMe_data_256.zip."""
 
 import hashlib
 import zipfile
@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts import mame, prepare
-from helpers import data
+from data_scripts.getting import prepare
+from data_scripts.public import mame
+from helpers import pictures as data
 from helpers.errors import CourseError
 
 HEADER = "Image file,Medium,Museum,Museum-based instance ID,Subset,Width,Height,Product size,Aspect ratio"

@@ -1,4 +1,4 @@
-"""data_scripts/masks.py: every picture gets a mask of its own size, in a data set that is whole or not there."""
+"""parsing/masks.py: every picture gets a mask of its own size, in a data set that is whole or not there."""
 
 import json
 
@@ -8,13 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
-from data_scripts import masks, prepare
-from data_scripts.face_paint import ID, REGIONS
-from helpers import data, parsing
-from helpers.cli import main
-from helpers.compact_unet import CompactUNet
+from data_scripts import parsing
+from data_scripts.drawn.face_paint import ID, REGIONS
+from data_scripts.getting import prepare
+from data_scripts.parsing import masks
+from data_scripts.parsing.unet import CompactUNet
+from helpers import pictures as data
 from helpers.errors import CourseError, Missing
-from helpers.images import ORIENTATION
+from helpers.pictures.images import ORIENTATION
+from reports.cli import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 SIZES = {"a.png": (40, 30), "b.png": (20, 50), "c.png": (64, 64), "sub/d.jpg": (30, 48)}  # width, height
@@ -91,7 +93,7 @@ def test_the_new_data_set_has_the_old_ones_pictures_table_and_classes(faces, net
 
 def test_it_is_not_read_again_when_it_is_loaded(faces, network, data_home, monkeypatch):
     masks.write(str(faces), *network, data_home)
-    monkeypatch.setattr("helpers.index.problems", lambda *_: pytest.fail("every file was read again"))
+    monkeypatch.setattr("helpers.pictures.tables.problems", lambda *_: pytest.fail("every file was read again"))
     assert len(data.load("people-masks")) == 4
 
 

@@ -1,4 +1,4 @@
-"""data_scripts/mit67.py on a small folder in the layout of indoorCVPR_09.tar and the two lists."""
+"""data_scripts/public/mit67.py on a small folder in the layout of indoorCVPR_09.tar and the two lists."""
 
 import tarfile
 from dataclasses import replace
@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts import mit67, prepare
-from helpers import data
+from data_scripts.getting import prepare
+from data_scripts.public import mit67
+from helpers import pictures as data
 from helpers.errors import CourseError
 
 AUTHORS = mit67.DATASET

@@ -1,4 +1,4 @@
-"""helpers/models.py, compact.py: weights come from files that cannot run code, and misfits are told apart."""
+"""helpers/networks: weights come from files that cannot run code, and misfits are told apart."""
 
 import pickle
 import sys
@@ -7,10 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from helpers import data, models
-from helpers.compact import COMPACT
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.layers import last_conv
+from helpers.networks.compact import COMPACT
+from helpers.networks.layers import last_conv
 
 
 @pytest.fixture

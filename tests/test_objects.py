@@ -1,4 +1,4 @@
-"""helpers/objects.py: objects by mask and by box, by hand, and cut out in front of other backgrounds."""
+"""helpers/pictures/objects.py: objects by mask and by box, by hand, and cut out in front of other backgrounds."""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers import data, objects
+from helpers import pictures as data
+from helpers.pictures import objects
 
 SIDE = 24
 

@@ -1,6 +1,7 @@
 """helpers/parameters.py: wrong parameters are told before any work starts, each with the way out."""
 
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -9,17 +10,17 @@ from hypothesis import strategies as st
 
 from helpers import parameters
 from helpers.errors import CourseError
+from reports import settings
 
-CELL = """size: int = 10  # the side, in pixels
-share: float = 0.5  # a share = part of the whole
-names: list[str] = ["a"]  # which letters
-flag: bool = False  # on or off
-text: str = "x = y"  # any text"""
-BOUNDS = 'bounds = {"size": (2, 80), "names": ["a", "b", "c"], "share": (0, 1)}'
+CELL = """size: int = 10  # 2 to 80; the side, in pixels
+share: float = 0.5  # 0 to 1; a share = part of the whole
+names: list[str] = ["a"]  # a | b | c; which letters
+flag: bool = False  # yes | no; on or off
+text: str = "x = y"  # text; any text"""
 
 
-def notebook(tmp_path, cell=CELL, bounds=BOUNDS):
-    return tagged(tmp_path, ("parameters", cell), ("bounds", bounds))
+def notebook(tmp_path, cell=CELL):
+    return tagged(tmp_path, ("parameters", cell))
 
 
 def tagged(tmp_path, *cells):
@@ -89,32 +90,49 @@ def test_bounds_are_kept_exactly(tmp_path_factory, size):
 
 
 @pytest.mark.parametrize(
-    ("cell", "bounds", "said"),
+    ("cell", "said"),
     [
-        ("size = 3", BOUNDS, "expected `name: type = literal`"),
-        ("size: int = len('abc')", "bounds = {}", "expected `name: type = literal`"),
-        ("size: dict = {}", "bounds = {}", "type dict; known are"),
-        ("size: int = 3", 'bounds = {"size": (2, 2**3)}', "one literal"),
-        ("size: int = 3", 'bounds = {"sice": (2, 3)}', "bounds for unknown parameter.s. sice"),
+        ("size = 3", "line 1: expected `name: type = literal`"),
+        ("size: int = len('abc')", "expected `name: type = literal`"),
+        ("size: dict = {}", "type dict; known are"),
+        ("size: int = 3  # the side", "comment of size begins with 'the side'; expected what it allows"),
+        ("size: int = 3  # 9 to 1; the side", "begins with '9 to 1'"),
+        ("size: int = 3  # 1 to 2.5; the side", "begins with '1 to 2.5'"),
+        ("size: float = 3.0  # a | b; the side", r"begins with 'a \| b'"),
+        ("size: bool = True  # 0 to 1; the side", "begins with '0 to 1'"),
+        ("size: str = 'a'  # datset; pictures", "data set or nothing"),
+        ("size: int = 3", "begins with ''"),
     ],
 )
-def test_a_notebook_that_breaks_the_contract_is_told(tmp_path, cell, bounds, said):
+def test_a_notebook_that_breaks_the_contract_is_told(tmp_path, cell, said):
     with pytest.raises(CourseError, match=said):
-        parameters.read(notebook(tmp_path, cell, bounds))
+        parameters.read(notebook(tmp_path, cell))
 
 
-ABOVE = ("parameters-above", "size: int = 10  # the side\n\nshare: float = 0.5  # a part")
-MORE = ("parameters-above", 'names: list[str] = [\n    "a",\n]  # which letters')
-LAST = ("parameters", "flag: bool = False  # on or off")
-OTHERS = (("imports", "import os"), ("bounds", 'bounds = {"size": (2, 80), "names": ["a", "b"]}'))
+def test_a_comment_may_go_on_in_lines_below(tmp_path):
+    (p,) = parameters.read(notebook(tmp_path, 'x: str = "b"  # a | b |\n#   c; which\n#   letter\n'))
+    assert (p.bounds, p.help) == (["a", "b", "c"], "which letter")
+
+
+@pytest.mark.parametrize("path", sorted(Path("notebooks").glob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_every_knob_says_what_it_allows_and_its_default_is_allowed(path, data_home):
+    known = parameters.read(path)
+    assert parameters.check(path.stem, known, {}) == {p.name: p.default for p in known}
+    assert all(p.help for p in known)
+
+
+ABOVE = ("parameters-above", "size: int = 10  # 2 to 80; the side\n\nshare: float = 0.5  # 0 to 1; a part")
+MORE = ("parameters-above", 'names: list[str] = [\n    "a",\n]  # a | b; which letters')
+LAST = ("parameters", "flag: bool = False  # yes | no; on or off")
+OTHERS = (("imports", "import os"),)
 
 
 def test_cells_above_the_parameters_are_read_in_their_order(tmp_path):
-    known = parameters.read(tagged(tmp_path, ABOVE, OTHERS[0], MORE, LAST, OTHERS[1]))
+    known = parameters.read(tagged(tmp_path, ABOVE, OTHERS[0], MORE, LAST))
     assert [(p.name, p.help) for p in known] == [
         ("size", "the side"), ("share", "a part"), ("names", "which letters"), ("flag", "on or off")
     ]  # fmt: skip
-    assert [p.bounds for p in known] == [(2, 80), None, ["a", "b"], None]
+    assert [p.bounds for p in known] == [(2, 80), (0, 1), ["a", "b"], None]
 
 
 @pytest.mark.parametrize("cells", [(LAST, ABOVE), (ABOVE, LAST, MORE), (ABOVE,)])
@@ -124,7 +142,7 @@ def test_a_parameters_cell_that_is_not_the_last_is_refused(tmp_path, cells):
 
 
 def test_a_wrong_value_of_a_cell_above_is_told(tmp_path):
-    known = parameters.read(tagged(tmp_path, ABOVE, MORE, LAST, OTHERS[1]))
+    known = parameters.read(tagged(tmp_path, ABOVE, MORE, LAST))
     with pytest.raises(CourseError, match="`size` is 1; it needs a whole number from 2 to 80"):
         parameters.check("demo", known, {"size": 1})
 
@@ -145,9 +163,11 @@ def test_papermill_overrides_the_parameters_of_every_cell(tmp_path):
 
 
 def test_looked_up_kinds_say_why(tmp_path, data_home):
-    kinds = 'bounds = {"dataset": "dataset", "model": "model", "weights": "weights"}'
-    cell = 'dataset: str = "scenes"  # d\nmodel: list[str] = ["resnet18"]  # m\nweights: str = "train"  # w'
-    known = parameters.read(notebook(tmp_path, cell, kinds))
+    cell = (
+        'dataset: str = "scenes"  # data set; d\nmodel: list[str] = ["resnet18"]  # model; m\n'
+        'weights: str = "train"  # weights; w'
+    )
+    known = parameters.read(notebook(tmp_path, cell))
     with pytest.raises(CourseError) as caught:
         parameters.check("demo", known, {"dataset": "nope", "model": "resnet19", "weights": "w.pth"})
     for said in ("no such folder", "Did you mean `resnet18`", "the path of a file that exists"):
@@ -156,11 +176,11 @@ def test_looked_up_kinds_say_why(tmp_path, data_home):
 
 def looked_up(kind, value, tmp_path):
     """What the parameter `x` of this kind becomes, given this value."""
-    known = parameters.read(notebook(tmp_path, 'x: str = ""  # anything', f'bounds = {{"x": "{kind}"}}'))
+    known = parameters.read(notebook(tmp_path, f'x: str = ""  # {kind}; anything'))
     return parameters.check("demo", known, {"x": value})["x"]
 
 
-@pytest.mark.parametrize("kind", ["dataset", "pictures or none"])
+@pytest.mark.parametrize("kind", ["data set", "data set or nothing"])
 def test_pictures_are_an_embedded_set_a_folder_or_a_file(kind, tmp_path, data_home):
     (tmp_path / "cat.jpg").touch()
     for value in ("scenes", str(tmp_path), str(tmp_path / "cat.jpg")):
@@ -170,8 +190,8 @@ def test_pictures_are_an_embedded_set_a_folder_or_a_file(kind, tmp_path, data_ho
 
 
 def test_no_pictures_is_an_answer_too(tmp_path, data_home):
-    assert looked_up("pictures or none", "", tmp_path) == ""
-    assert parameters.Parameter("x", "str", "", "", "pictures or none").expected() == (
+    assert looked_up("data set or nothing", "", tmp_path) == ""
+    assert parameters.Parameter("x", "str", "", "", "data set or nothing").expected() == (
         "nothing, or a data set of `course data list`, a folder or a picture"
     )
 
@@ -197,10 +217,10 @@ def test_a_network_of_timm_without_timm_is_refused_with_the_way_to_it(tmp_path, 
 
 def test_variables_in_a_profile_are_filled_in_or_named(monkeypatch):
     monkeypatch.setenv("SOMEWHERE", "there")
-    assert parameters.expanded(["$SOMEWHERE/x", 3]) == ["there/x", 3]
+    assert settings.expanded(["$SOMEWHERE/x", 3]) == ["there/x", 3]
     monkeypatch.delenv("SOMEWHERE")
     with pytest.raises(CourseError, match="SOMEWHERE is not set"):
-        parameters.expanded("${SOMEWHERE}/x")
+        settings.expanded("${SOMEWHERE}/x")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +231,7 @@ def test_a_broken_parameter_file_is_named(tmp_path, text, said):
     if text is not None:
         file.write_text(text)
     with pytest.raises(CourseError, match=said):
-        parameters.read_values(file)
+        settings.read(file)
 
 
 def test_a_path_with_a_comma_or_brackets_is_one_path(tmp_path, known):
@@ -222,6 +242,6 @@ def test_a_path_with_a_comma_or_brackets_is_one_path(tmp_path, known):
 
 
 def test_the_command_line_needs_name_and_value():
-    assert parameters.parse("a=b=c") == ("a", "b=c")
+    assert settings.parse("a=b=c") == ("a", "b=c")
     with pytest.raises(CourseError, match="expected name=value"):
-        parameters.parse("size")
+        settings.parse("size")

@@ -1,4 +1,4 @@
-"""helpers/parsing.py: channels get the right names, pixels the right ids, and training is done once."""
+"""data_scripts/parsing/__init__.py: channels get the right names, pixels the right ids, and training is done once."""
 
 import json
 
@@ -8,12 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from data_scripts import faces
-from data_scripts.face_paint import REGIONS
-from helpers import compact_unet, data, models, parsing
-from helpers.compact_unet import CompactUNet
+from data_scripts import parsing
+from data_scripts.drawn import faces
+from data_scripts.drawn.face_paint import REGIONS
+from data_scripts.parsing import FARL, Iou, Parser, load, parse, train
+from data_scripts.parsing import unet as compact_unet
+from data_scripts.parsing.unet import CompactUNet
+from helpers import networks as models
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.parsing import FARL, Iou, Parser, load, parse, train
+from helpers.networks import state
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 THREE = {0: "background", 3: "hair", 7: "skin"}  # ids need not be positions
@@ -246,7 +250,7 @@ def test_another_recipe_or_other_data_are_another_training(portraits):
 def test_an_interrupted_training_goes_on_to_the_same_weights(portraits, monkeypatch, tmp_path, interrupted_after):
     whole = weights(train(portraits, **TINY))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    kept = interrupted_after(2, compact_unet, "keep")
+    kept = interrupted_after(2, state, "keep")
     with pytest.raises(KeyboardInterrupt):
         train(portraits, **TINY)
     assert weights(train(portraits, **TINY)) == whole

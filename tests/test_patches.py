@@ -1,4 +1,4 @@
-"""helpers/patches.py: the keys are those of the last attention layer, each at its patch's place."""
+"""helpers/networks/patches.py: the keys are those of the last attention layer, each at its patch's place."""
 
 import argparse
 import pickle
@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from helpers import models
+from helpers import networks as models
 from helpers.errors import CourseError
-from helpers.models import Classifier
-from helpers.patches import layer_features, vit_keys
+from helpers.networks import Classifier
+from helpers.networks.patches import layer_features, vit_keys
 
 NAME, D, HEADS = "vit_tiny_patch16_224", 192, 3  # as DINO's ViT-S/16, at half the width
 

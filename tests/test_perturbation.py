@@ -1,4 +1,4 @@
-"""helpers/perturbation.py: Score-CAM and LIME against someone else's, a hand calculation or a law."""
+"""helpers/heatmaps/forward_only.py: Score-CAM and LIME against someone else's, a hand calculation or a law."""
 
 import random
 
@@ -12,10 +12,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torchvision import models
 
-from helpers.attribution import attribute
-from helpers.compact import COMPACT
-from helpers.layers import last_conv
-from helpers.perturbation import Ridge, superpixels
+from helpers.heatmaps import attribute
+from helpers.heatmaps.forward_only import Ridge, superpixels
+from helpers.networks.compact import COMPACT
+from helpers.networks.layers import last_conv
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

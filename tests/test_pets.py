@@ -1,4 +1,4 @@
-"""data_scripts/pets.py on a small copy of its layout."""
+"""data_scripts/public/pets.py on a small copy of its layout."""
 
 import csv
 import tarfile
@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 from torchvision.datasets import OxfordIIITPet
 
-from data_scripts import pets
-from data_scripts.prepare import prepare
-from helpers import data, objects
+from data_scripts.getting.prepare import prepare
+from data_scripts.public import pets
+from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.pictures import objects
 
 PARTS = pets.DATASET.layouts["archives"]
 TRIMAP = np.full((6, 8), 2, np.uint8)  # background, a pet of 2 x 2 pixels, and the border around it

@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts import prepare, sources
-from data_scripts.upstream import Arranged, Dataset, Part, pictures
-from helpers import cli, data, index
+from data_scripts.getting import prepare, sources
+from data_scripts.getting.upstream import Arranged, Dataset, Part, pictures
+from helpers import pictures as data
 from helpers.errors import CourseError, Missing
+from helpers.pictures import tables as index
+from reports import cli
 
 SIZE = (12, 8)
 

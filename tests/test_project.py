@@ -7,8 +7,8 @@ import nbformat
 import pytest
 import yaml
 
-from helpers.data import REPO
-from helpers.reports import PROFILES, notebooks, profile_values
+from helpers.pictures import REPO
+from reports.runs import PROFILES, notebooks, profile_values
 
 PYPROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())
 

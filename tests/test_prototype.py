@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from helpers.prototype import GOLD, REGIONS, WORN, human, outlines, prototype, prototypes, ranked, svg
+from data_scripts.drawn.prototype import GOLD, REGIONS, WORN, human, outlines, prototype, prototypes, ranked, svg
 
 LIPS = {region: 0.1 + 0.01 * k for k, region in enumerate(REGIONS)} | {"u_lip": 0.8, "l_lip": 0.9, "background": 0.05}
 NAN = float("nan")

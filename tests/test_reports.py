@@ -12,9 +12,10 @@ import pytest
 from known import course_started
 
 from data_scripts import EMBEDDED
-from data_scripts.prepare import SCRIPTS
-from helpers import cli, reports
+from data_scripts.getting.prepare import SCRIPTS
 from helpers.errors import CourseError
+from reports import cli
+from reports import runs as reports
 
 CELLS = {
     "parameters": "size: int = 3  # how many rows\nfail: str = 'no'  # how to fail\nseed: int = 0  # draws",
@@ -319,7 +320,7 @@ def test_results_are_json_that_any_reader_takes(finished):
 
 
 def test_many_runs_can_start_at_once(demo, tmp_path):
-    command = [sys.executable, "-m", "helpers.cli", "run", str(demo), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "reports.cli", "run", str(demo), "--out", str(tmp_path / "out")]
     started = [subprocess.Popen([*command, "-p", f"seed={k}"], env=os.environ) for k in range(3)]
     assert [process.wait(timeout=180) for process in started] == [0, 0, 0]
     assert len(list((tmp_path / "out" / "demo").iterdir())) == 3

@@ -1,4 +1,4 @@
-"""data_scripts/rfw.py on a small copy of its layout."""
+"""data_scripts/public/rfw.py on a small copy of its layout."""
 
 import csv
 import json
@@ -8,9 +8,10 @@ import tarfile
 import pytest
 from PIL import Image
 
-from data_scripts.prepare import prepare
-from helpers import data, subsets
+from data_scripts.getting.prepare import prepare
+from helpers import pictures as data
 from helpers.errors import CourseError
+from helpers.pictures import subsets
 
 RACES = ("African", "Asian", "Caucasian", "Indian")
 POINTS = "150.5 170.0 249.25 171.0 200.0 220.0 160.0 270.0 240.0 271.5"

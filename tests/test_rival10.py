@@ -1,4 +1,4 @@
-"""data_scripts/rival10.py on a few pictures laid out as its authors do."""
+"""data_scripts/public/rival10.py on a few pictures laid out as its authors do."""
 
 import base64
 import io
@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts import prepare, rival10
-from helpers import data
+from data_scripts.getting import prepare
+from data_scripts.public import rival10
+from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.objects import object_masks
+from helpers.pictures.objects import object_masks
 
 SIZE = (20, 10)
 CAT, SHIP = "n02123394_n02123394_1111", "n03095699_ILSVRC2012_val_00000007"

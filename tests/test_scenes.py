@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
 
-from data_scripts.backgrounds import BACKGROUNDS
-from data_scripts.objects import OBJECTS
-from data_scripts.scenes import CLASSES, OWN_BACKGROUND, box_of, prepare, scene, swapped_background
-from data_scripts.shapes import posed, random_palette
+from data_scripts.drawn.backgrounds import BACKGROUNDS
+from data_scripts.drawn.scenes import CLASSES, OWN_BACKGROUND, box_of, prepare, scene, swapped_background
+from data_scripts.drawn.shapes import posed, random_palette
+from data_scripts.drawn.things import OBJECTS
 
 
 @pytest.fixture(scope="module")

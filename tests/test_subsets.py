@@ -1,4 +1,4 @@
-"""helpers/subsets.py: pictures chosen by attribute."""
+"""helpers/pictures/subsets.py: pictures chosen by attribute."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ import pytest
 import torch
 from people import CELLS, counted, four, people
 
-from helpers import subsets
 from helpers.errors import CourseError
-from helpers.photos import Photos
+from helpers.pictures import subsets
+from helpers.pictures.photos import Photos
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""data_scripts/tagged.py: every picture twice, as it is and with a tag in a rectangle that is known."""
+"""data_scripts/drawn/tagged.py: every picture twice, as it is and with a tag in a rectangle that is known."""
 
 import json
 import os
@@ -9,12 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts import tagged
-from data_scripts.tagged import prepare, rectangle, with_tag
-from helpers import subsets
-from helpers.data import biased, divided, load
+from data_scripts.drawn import tagged
+from data_scripts.drawn.tagged import prepare, rectangle, with_tag
 from helpers.errors import CourseError
-from helpers.images import FITS, fitted, read_image
+from helpers.pictures import biased, divided, load, subsets
+from helpers.pictures.images import FITS, fitted, read_image
 
 SIZE, BOX = 64, (4, 51, 18, 60)  # the default place at 64 pixels
 

@@ -1,4 +1,4 @@
-"""helpers/training.py: trained once, resumed exactly, and good enough to be explained."""
+"""helpers/networks/training.py: trained once, resumed exactly, and good enough to be explained."""
 
 import subprocess
 import sys
@@ -10,17 +10,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from helpers import augment, data, models, training
+from helpers import networks, pictures
 from helpers.errors import CourseError
-from helpers.training import Objective, Recipe, train
+from helpers.networks import augment, state, training
+from helpers.networks.training import Objective, Recipe, train
 
 
 @pytest.fixture
 def small(data_home):
     """A small set of scenes: ten classes, 160 pictures to train on."""
-    from data_scripts import scenes
+    from data_scripts.drawn import scenes
 
-    return data.load(scenes.prepare(data_home, images=200, size=48, name="small"))
+    return pictures.load(scenes.prepare(data_home, images=200, size=48, name="small"))
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def noise(tmp_path, data_home):
         for i in range(20):
             pixels = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "noise" / label / f"{i}.png")
-    return data.divided(data.load(tmp_path / "noise"))
+    return pictures.divided(pictures.load(tmp_path / "noise"))
 
 
 TINY = Recipe("compact_vgg", size=42, epochs=3, batch=16)
@@ -42,7 +43,7 @@ ONCE = replace(TINY, epochs=1)
 def beginning():
     """First weights with a head for two classes."""
     torch.manual_seed(7)
-    return models.build("compact_vgg", 2).state_dict()
+    return networks.build("compact_vgg", 2).state_dict()
 
 
 def changed(classifier, start) -> set[str]:
@@ -51,7 +52,7 @@ def changed(classifier, start) -> set[str]:
 
 
 def weights(classifier):
-    return models.fingerprint(classifier.net.state_dict())
+    return networks.fingerprint(classifier.net.state_dict())
 
 
 def test_a_training_is_not_repeated(small, monkeypatch):
@@ -62,7 +63,7 @@ def test_a_training_is_not_repeated(small, monkeypatch):
 
 def test_another_seed_or_other_data_are_another_training(small):
     keys = [training._key(TINY, small, None, None), training._key(replace(TINY, seed=1), small, None, None)]
-    keys.append(training._key(TINY, data.divided(small, seed=1), None, None))
+    keys.append(training._key(TINY, pictures.divided(small, seed=1), None, None))
     assert len(set(keys)) == 3
 
 
@@ -81,10 +82,33 @@ def test_another_way_to_train_is_another_training(noise, change):
     assert training._key(replace(TINY, **change), noise, None, None) != training._key(TINY, noise, None, None)
 
 
+CODE = """def rate(step):
+    '''A tenth of it.'''
+    return step / 10  # up and up
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [("A tenth of it", "Ten times less", True), ("  # up and up", "", True), ("/ 10", "/ 11", False)],
+)
+def test_other_words_about_the_code_are_the_same_training_and_other_code_is_not(tmp_path, old, new, same):
+    before, after = tmp_path / "before.py", tmp_path / "after.py"
+    before.write_text(CODE)
+    after.write_text(CODE.replace(old, new))
+    assert (state.code_of(str(before)) == state.code_of(str(after))) == same
+
+
+def test_all_of_the_code_that_trains_is_found():
+    code = state.code_of(training.__file__, training.DECIDES)
+    assert all(f"\n{start}" in f"\n{code}" for start in training.DECIDES)
+    assert "def _trainable" not in code
+
+
 def test_an_interrupted_training_goes_on_to_the_same_weights(small, monkeypatch, tmp_path, interrupted_after):
     whole = weights(train(TINY, small))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    saved = interrupted_after(2, training, "keep")
+    saved = interrupted_after(2, state, "keep")
     with pytest.raises(KeyboardInterrupt):
         train(TINY, small)
     epochs, run = [], training._epoch
@@ -96,13 +120,13 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(small, monkeypatch,
 def test_snapshots_are_the_network_after_each_epoch(small):
     classifier = train(TINY, small, snapshots=True)
     assert len(classifier.snapshots) == len(classifier.history) == 3
-    last = models.load("compact_vgg", str(classifier.snapshots[-1]), data.own_outputs(small))
+    last = networks.load("compact_vgg", str(classifier.snapshots[-1]), pictures.own_outputs(small))
     assert weights(last) == weights(classifier)
     assert last.normalise == "half"
 
 
 def test_a_training_can_start_from_weights_with_another_head(small):
-    start = models.build("compact_vgg", 1000).state_dict()
+    start = networks.build("compact_vgg", 1000).state_dict()
     recipe = Recipe("compact_vgg", size=42, epochs=1, batch=16, lr=1e-9)  # a step too small to see
     net = train(recipe, small, start=start).net
     assert torch.allclose(net.features[0].weight, start["features.0.weight"], atol=1e-6)
@@ -166,17 +190,17 @@ def test_a_schedule_goes_on_where_it_was_interrupted(noise, monkeypatch, tmp_pat
     recipe = replace(TINY, schedule=schedule)
     whole = weights(train(recipe, noise))
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "elsewhere"))
-    keep = training.keep
+    keep = state.keep
 
     def interrupted(*given):
         keep(*given)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "keep", interrupted)
+    monkeypatch.setattr(state, "keep", interrupted)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             train(recipe, noise)
-    monkeypatch.setattr(training, "keep", keep)
+    monkeypatch.setattr(state, "keep", keep)
     assert weights(train(recipe, noise)) == whole
 
 
@@ -189,12 +213,12 @@ def test_weight_decay_alone_pulls_the_weights_to_zero(noise, decay):
     assert {(share < 1 - 1e-5).item() for share in kept.values()} == {decay > 0}  # 1e-5: sums in another order
 
 
-@pytest.mark.parametrize("normalise", models.NORMALISE)
+@pytest.mark.parametrize("normalise", networks.NORMALISE)
 def test_the_normalisation_is_kept_with_the_weights(noise, normalise):
     classifier = train(replace(ONCE, normalise=normalise), noise, snapshots=True)
     assert classifier.normalise == normalise
     saved = [classifier.snapshots[0], classifier.snapshots[0].with_name("weights.safetensors")]
-    assert [models.load("compact_vgg", str(file), noise).normalise for file in saved] == [normalise] * 2
+    assert [networks.load("compact_vgg", str(file), noise).normalise for file in saved] == [normalise] * 2
 
 
 def test_the_network_sees_the_normalisation_of_its_recipe(noise):
@@ -208,11 +232,11 @@ def test_the_network_sees_the_normalisation_of_its_recipe(noise):
     assert max(highest) > 1.5  # "half" ends at 1, "imagenet" at 2.2 to 2.6
 
 
-@pytest.mark.parametrize("normalise", models.NORMALISE)
+@pytest.mark.parametrize("normalise", networks.NORMALISE)
 def test_the_history_ends_with_what_the_network_scores(noise, normalise):
     classifier = train(replace(ONCE, normalise=normalise), noise)
     val = noise.split("val")
-    accuracy, loss = models.evaluate(classifier, val, data.reader(val, ONCE.size, "squash_crop"))
+    accuracy, loss = networks.evaluate(classifier, val, pictures.reader(val, ONCE.size, "squash_crop"))
     last = classifier.history[-1]
     assert (last["accuracy"], last["val_loss"]) == (pytest.approx(accuracy), pytest.approx(loss, rel=1e-4))
 
@@ -326,7 +350,7 @@ def squares(tmp_path, data_home):
             pixels[y : y + h, x : x + w] = 255
             Image.fromarray(pixels).save(tmp_path / "squares" / label / f"{i}.png")
             boxes[f"{label}/{i}.png"] = torch.tensor([x, y, x + w, y + h]) / 48
-    photos = data.divided(data.load(tmp_path / "squares"))
+    photos = pictures.divided(pictures.load(tmp_path / "squares"))
     return photos, torch.stack([boxes[file] for file in photos.split("train").table["image"]])
 
 
@@ -389,7 +413,7 @@ def test_boxes_that_are_not_one_for_each_training_picture_are_refused(squares, r
 def test_cropped_pictures_are_checked_whole(noise):
     classifier = train(replace(ONCE, augment="cropped"), noise)
     val = noise.split("val")
-    accuracy, loss = models.evaluate(classifier, val, data.reader(val, ONCE.size, "squash"))
+    accuracy, loss = networks.evaluate(classifier, val, pictures.reader(val, ONCE.size, "squash"))
     last = classifier.history[-1]
     assert (last["accuracy"], last["val_loss"]) == (pytest.approx(accuracy), pytest.approx(loss, rel=1e-4))
 
@@ -399,7 +423,7 @@ def test_padded_pictures_are_padded_in_training_and_when_checked(tmp_path, data_
         (tmp_path / "tall" / label).mkdir(parents=True)
         for i in range(10):
             Image.new("RGB", (21, 42), (grey, grey, grey - i)).save(tmp_path / "tall" / label / f"{i}.png")
-    photos, seen = data.divided(data.load(tmp_path / "tall")), []
+    photos, seen = pictures.divided(pictures.load(tmp_path / "tall")), []
 
     def watching(net, images, labels):
         seen.append(images)
@@ -410,28 +434,28 @@ def test_padded_pictures_are_padded_in_training_and_when_checked(tmp_path, data_
     black = torch.cat(seen).amax((0, 1, 2)) == -1  # (42,) columns, normalised by halves
     assert black.tolist() == [column < 10 or column >= 31 for column in range(42)]
     val = photos.split("val")
-    accuracy, loss = models.evaluate(classifier, val, data.reader(val, 42, "pad"))
+    accuracy, loss = networks.evaluate(classifier, val, pictures.reader(val, 42, "pad"))
     assert classifier.history[-1]["val_loss"] == pytest.approx(loss, rel=1e-4)
 
 
 def test_too_few_pictures_are_told(album):
     with pytest.raises(CourseError, match="training needs at least 32"):
-        train(Recipe("compact_vgg"), data.divided(data.load(album)))
+        train(Recipe("compact_vgg"), pictures.divided(pictures.load(album)))
 
 
 def test_two_runs_that_want_the_same_network_train_it_once(small, data_home):
     code = f"""
-from helpers import data
-from helpers.training import Recipe, train
+from helpers import pictures
+from helpers.networks.training import Recipe, train
 if __name__ == "__main__":
-    train(Recipe("compact_vgg", size=42, epochs=2, batch=16), data.load({str(small.root)!r}))"""
+    train(Recipe("compact_vgg", size=42, epochs=2, batch=16), pictures.load({str(small.root)!r}))"""
     both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
     assert len([p for p in (data_home / "models").iterdir() if p.is_dir()]) == 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", models.COMPACT)
+@pytest.mark.parametrize("name", networks.COMPACT)
 def test_a_compact_network_learns_the_embedded_set(name, shared_home):
-    classifier = train(Recipe(name), data.load("scenes"), snapshots=name == "compact_resnet")
+    classifier = train(Recipe(name), pictures.load("scenes"), snapshots=name == "compact_resnet")
     assert classifier.history[-1]["accuracy"] >= 0.9

@@ -1,4 +1,4 @@
-"""data_scripts/weights.py: the right file, where a notebook finds it by name; offline, what to place where."""
+"""data_scripts/public/weights.py: the right file, where a notebook finds it by name; offline, what to place where."""
 
 import hashlib
 
@@ -8,12 +8,14 @@ import timm
 import torch
 import yaml
 
-from data_scripts import weights
-from data_scripts.fetch import verify
-from helpers import models, parsing, patches
-from helpers.cli import main
-from helpers.data import REPO
+from data_scripts import parsing
+from data_scripts.getting.fetch import verify
+from data_scripts.public import weights
+from helpers import networks as models
 from helpers.errors import CourseError, Missing
+from helpers.networks import patches
+from helpers.pictures import REPO
+from reports.cli import main
 
 CONTENT = b"not really weights"
 DIGITS = hashlib.sha256(CONTENT).hexdigest()
@@ -27,7 +29,7 @@ def home(data_home, monkeypatch, tmp_path):
         raise requests.ConnectionError(url)
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr("data_scripts.fetch.requests.get", refused)
+    monkeypatch.setattr("data_scripts.getting.fetch.requests.get", refused)
     return data_home
 
 
@@ -92,7 +94,7 @@ def test_an_unknown_name_is_told_before_anything_is_fetched(home):
 
 def test_a_host_that_does_not_answer_is_asked_once(home, monkeypatch):
     asked = []
-    monkeypatch.setattr("data_scripts.weights.fetch", lambda url, *_: asked.append(url) or unreachable(url))
+    monkeypatch.setattr("data_scripts.public.weights.fetch", lambda url, *_: asked.append(url) or unreachable(url))
     with pytest.raises(Missing, match="resnet18.*\n.*\n.*\n.*resnet50"):
         weights.prepare(["resnet18", "resnet50"], home)
     assert len(asked) == 1
@@ -147,7 +149,7 @@ def test_an_interrupted_copy_leaves_nothing(home, toy, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     (tmp_path / "own.pth").write_bytes(CONTENT)
-    monkeypatch.setattr("data_scripts.weights.shutil.copyfile", interrupted)
+    monkeypatch.setattr("data_scripts.public.weights.shutil.copyfile", interrupted)
     with pytest.raises(KeyboardInterrupt):
         weights.prepare(["own"], home, tmp_path)
     assert files(home) == []
@@ -182,7 +184,7 @@ def test_without_a_checksum_what_came_must_be_weights(home, tmp_path, monkeypatc
         file.parent.mkdir(parents=True)
         file.write_text("<html>log in</html>")
 
-    monkeypatch.setattr("data_scripts.weights.fetch", fetched)
+    monkeypatch.setattr("data_scripts.public.weights.fetch", fetched)
     with pytest.raises(CourseError, match="not a state dict"):
         weights.prepare(["dino"], home)
     assert files(home) == []

@@ -1,0 +1,137 @@
+"""A data set made ready: its sources gathered, checked, arranged in the one format, and put in place when whole."""
+
+import hashlib
+import importlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+from filelock import FileLock
+
+from helpers.errors import CourseError, no_room
+from helpers.pictures import tables as index
+
+from . import sources
+from .upstream import Dataset
+
+SCRIPTS = (
+    *("imagenette", "pets", "dogs_vs_cats", "imagenet", "mit67", "mame", "rival10"),
+    *("celeba", "celebamask_hq", "fairface", "rfw"),
+)
+
+
+def described(name: str) -> Dataset:
+    """What the script of that name says of its data set."""
+    return importlib.import_module(f"data_scripts.public.{name}").DATASET
+
+
+def prepared(folder: Path) -> bool:
+    """Whether a data set lies there whole. Its folder is renamed into place last, so index.csv is enough to see."""
+    return (folder / "index.csv").is_file()
+
+
+def prepare(name: str, root: Path, given: Path | None = None, force: bool = False, online: bool = True) -> list[str]:
+    """Make `<root>/<name>` and say what is in it, a line each; left as it is when it is there, unless `force`.
+
+    `given` is where the upstream files are, when they are not in `<root>/sources/<name>`. Raises Missing saying what to
+    place where, CourseError for wrong files and a full disk; then nothing is half-arranged, and what was there stays.
+    """
+    dataset, folder = described(name), Path(root) / name
+    if folder.exists() and not (folder / "dataset.json").is_file():
+        way = f"move it to {sources.folder_of(name, root)} if it is what was downloaded"
+        raise CourseError(f"{folder} is there and was not made here; {way}, or choose another --root")
+    if prepared(folder) and not force:
+        return [f"{folder} is prepared; --force prepares it again"]
+    sources.chosen(dataset, sources.places_of(name, root, given), online)  # with something missing nothing is written
+    Path(root).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(root) / f".{name}.lock"):
+        if prepared(folder) and not force:  # by another process, meanwhile
+            return [f"{folder} is prepared"]
+        return _made(dataset, folder, given, online)
+
+
+def _made(dataset: Dataset, folder: Path, given: Path | None, online: bool) -> list[str]:
+    with drafted(folder) as draft:
+        layout = sources.gathered(dataset, folder.parent, given, online)
+        sources.link(draft / "source", sources.folder_of(dataset.name, folder.parent), folder.parent)
+        try:
+            said = _written(draft, dataset, layout)
+        except CourseError as error:  # the draft will be gone when this is read
+            place = str(sources.folder_of(dataset.name, folder.parent))
+            raise type(error)(str(error).replace(str(draft / "source"), place)) from None
+    return [f"{folder}: {said[0]}", *said[1:]]
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """A folder to write a data set into, renamed to this one when the block ends well, and removed when it does not.
+
+    What was there before goes last, and comes back when anything fails. Raises CourseError when the disk is full.
+    """
+    for stale in folder.parent.glob(f".{folder.name}-{'[0-9a-f]' * 8}"):  # of a process that was killed
+        shutil.rmtree(stale)
+    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+    old = draft.with_name(f"{draft.name}-old")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        try:
+            if folder.exists():
+                os.rename(folder, old)
+            os.rename(draft, folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                os.rename(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if not no_room(error):
+            raise
+        raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room, or use --root") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
+    """The tables of the draft, without the pictures that cannot be read; what to tell of them, a line each."""
+    found = dataset.arrange(draft / "source", draft, layout)
+    table, regions = found.index, found.regions or {}
+    known = None if found.classes is None else {folder for folder, *_ in found.classes}
+    bad, turned = index.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
+    out = [*found.left_out, *((table["image"][row], reason.split(": ", 1)[-1]) for row, reason in bad.items())]
+    table = table.drop(index=list(bad))
+    if table.empty:
+        first = f"; first problem: {out[0][0]}: {out[0][1]}" if out else ""
+        raise CourseError(f"{dataset.name}: no readable picture in {draft.parent / 'sources' / dataset.name}{first}")
+    tables = {"index.csv": table} | found.tables
+    if found.classes is not None:
+        tables["classes.csv"] = pd.DataFrame(found.classes, columns=["folder", "index", "name"])
+    if regions:
+        tables["regions.csv"] = pd.DataFrame(regions.items(), columns=["id", "region"])
+    if out:
+        tables["left_out.csv"] = pd.DataFrame(out, columns=["image", "reason"])
+    describe(draft, tables, {"name": dataset.name, "layout": layout, "pictures": len(table), "turned": turned})
+    return [*_said(dataset, table, out), *found.notes]
+
+
+def describe(draft: Path, tables: dict[str, pd.DataFrame], content: dict) -> None:
+    """Write the tables, and dataset.json: what this is, and their checksums, so that it changes when they do."""
+    for name, table in tables.items():
+        table.to_csv(draft / name, index=False)
+    sums = {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in sorted(tables)}
+    (draft / "dataset.json").write_text(json.dumps(content | {"tables": sums}, indent=2) + "\n")
+
+
+def _said(dataset: Dataset, table: pd.DataFrame, out: list) -> list[str]:
+    splits = ", ".join(f"{name} {count:,}" for name, count in table["split"].value_counts().items())
+    said = [f"{len(table):,} pictures ({splits})"]
+    if out:
+        said.append(f"{len(out):,} left out, see left_out.csv; the first: {out[0][0]}: {out[0][1]}")
+    if dataset.pictures and len(table) + len(out) != dataset.pictures:
+        said.append(f"The whole data set has {dataset.pictures:,} pictures")
+    return said

@@ -1,0 +1,185 @@
+"""A model seen from outside: hold it still, run it once and note every output, find the layer where Grad-CAM looks."""
+
+from collections import Counter
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..errors import nearest
+
+POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d)
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@contextmanager
+def explaining(model: nn.Module):
+    """The model in eval mode, parameters frozen, nothing in place; afterwards exactly as it was, also after an error.
+
+    Exactly: train/eval and `inplace` flags module by module, the parameter and buffer objects themselves, their values,
+    `requires_grad` and `.grad`.
+    """
+    modules = [(m, m.training, dict(m._parameters), dict(m._buffers)) for m in model.modules()]
+    tensors = [(p, p.data, p.requires_grad, p.grad) for p in model.parameters()]
+    buffers = [(b, b.data) for b in model.buffers()]
+    inplace = [m for m in model.modules() if getattr(m, "inplace", False) is True]
+    try:
+        model.eval()
+        for p, *_ in tensors:
+            p.requires_grad_(False)
+        for m in inplace:
+            m.inplace = False
+        yield model
+    finally:
+        for m in inplace:
+            m.inplace = True
+        # LRP libraries swap `.data`, some swap the Parameter objects: an optimiser holding the old ones would train air
+        for m, training, parameters, own_buffers in modules:
+            m.training = training
+            m._parameters.clear()
+            m._parameters.update(parameters)
+            m._buffers.clear()
+            m._buffers.update(own_buffers)
+        for b, data in buffers:
+            b.data = data
+        for p, data, requires_grad, grad in tensors:
+            p.data, p.grad = data, grad
+            p.requires_grad_(requires_grad)
+
+
+class Output(NamedTuple):
+    """One tensor that one module gave in one forward."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+    bytes: int
+    storage: int  # the same number: the same memory
+    tensor: tuple[int, int]  # the same pair: the same tensor, not written to in between
+    passed_on: bool  # an input given back untouched, as dropout does in eval mode
+
+
+@torch.no_grad()
+def trace(model: nn.Module, image: torch.Tensor) -> list[Output]:
+    """Every module's output for one image (1, 3, H, W), in the order the modules finish; the model's is last."""
+    outputs, alive, handles = [], [], []
+
+    def note(name):
+        def hook(module, inputs, output):
+            values = (
+                output.values()
+                if isinstance(output, dict)
+                else output
+                if isinstance(output, tuple | list)
+                else [output]
+            )
+            for t in (t for t in values if isinstance(t, torch.Tensor)):
+                memory = t.untyped_storage()
+                passed_on = any(t is x for x in inputs)
+                same = (id(t), 0 if t.is_inference() else t._version)
+                outputs.append(
+                    Output(name, module, tuple(t.shape), memory.nbytes(), memory.data_ptr(), same, passed_on)
+                )
+                alive.append(t)  # otherwise a later tensor could get the id and the memory of this one
+
+        return hook
+
+    with explaining(model):
+        try:
+            for name, module in model.named_modules():
+                handles.append(module.register_forward_hook(note(name)))
+            model(image)
+        finally:
+            for handle in handles:
+                handle.remove()
+    return outputs
+
+
+def last_conv(model: nn.Module, image: torch.Tensor | None = None, size: int = 224) -> tuple[str, nn.Module]:
+    """Name and module of the last convolution-like layer that runs before pooling: where Grad-CAM looks by default.
+
+    Found by running `image` (1, 3, H, W), or zeros of `size` pixels. Raises ValueError naming the model's layers when
+    none is found, as for a transformer that works on tokens; pass `layer=` then.
+    """
+    if image is None:
+        like = next(model.parameters(), torch.empty(0))
+        image = torch.zeros(1, 3, size, size, device=like.device, dtype=like.dtype)
+    return last_grid(trace(model, image))
+
+
+def last_grid(outputs: list[Output]) -> tuple[str, nn.Module]:
+    """`last_conv`, from the outputs that `trace` noted."""
+    pooled = {o.tensor for o in outputs if isinstance(o.module, POOLS)}
+    classes, weights_follow, found = outputs[-1].shape[1:2], False, None
+    for o in reversed(outputs):
+        if len(o.shape) == 3 and o.shape[1] > 1:
+            break  # tokens: what came before them is not what the model decides on
+        grid = len(o.shape) == 4 and o.shape[2] * o.shape[3] > 1 and not o.passed_on and o.tensor not in pooled
+        class_map = o.shape[1:2] == classes and not weights_follow  # SqueezeNet's last convolution is its classifier
+        if grid and not class_map:
+            found = o.tensor
+            break
+        weights_follow |= isinstance(o.module, WEIGHTED)
+
+    same = [o for o in outputs if o.tensor == found and not o.passed_on]
+    if not same or type(same[0].module) in (nn.Linear, nn.LayerNorm):  # these two work channels last: (1, u, v, K)
+        raise ValueError(
+            f"{_kind(outputs)} has no convolution-like layer (1, K, u, v) right before its pooling, so there is no "
+            f"default place for a heatmap. Pass layer= with one that gives such a grid. "
+            f"Its last layers: {_tail(outputs)}"
+        )
+    # a ReLU module that a block uses twice cannot be told apart by name; the block that ends with it can
+    runs = Counter(o.name for o in outputs)
+    best = next((o for o in same if runs[o.name] == 1), same[0])
+    return best.name, best.module
+
+
+def named_layer(model: nn.Module, layer: str | nn.Module) -> tuple[str, nn.Module]:
+    """Name and module of a layer, given either. Raises ValueError with the nearest names if there is none."""
+    modules = dict(model.named_modules())
+    if isinstance(layer, nn.Module):
+        name = next((name for name, module in modules.items() if module is layer), None)
+        if name is None:
+            raise ValueError(
+                f"layer is a {type(layer).__name__} that is not part of this {type(model).__name__}. "
+                f"Pass one of its own modules, or a name such as {_last_names(modules)}"
+            )
+        return name, layer
+    if layer not in modules or layer == "":
+        raise ValueError(
+            f"layer is {layer!r}; this {type(model).__name__} has no such layer.{nearest(layer, modules)} "
+            f"Its last ones: {_last_names(modules)}. All of them: [name for name, _ in model.named_modules()]"
+        )
+    return layer, modules[layer]
+
+
+def class_scores(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The score of each image's target class, (N,). With one output unit: +logit for class 1, -logit for class 0.
+
+    Raises ValueError when the model's output is not finite numbers (N, C).
+    """
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != len(targets):
+        shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(
+            f"the model's output is {shape}; expected class scores ({len(targets)}, C), one row per image. "
+            "Wrap the model in one that returns only its logits"
+        )
+    bad = logits.numel() - int(torch.isfinite(logits).sum())
+    if bad:
+        raise ValueError(f"the model's output has {bad} NaN or infinite values of {logits.numel()}; check its weights")
+    if logits.shape[1] == 1:
+        return logits[:, 0] * (2 * targets - 1)
+    return logits.gather(1, targets[:, None])[:, 0]
+
+
+def _kind(outputs: list[Output]) -> str:
+    return type(outputs[-1].module).__name__
+
+
+def _tail(outputs: list[Output], n: int = 12) -> str:
+    return ", ".join(f"{o.name} {o.shape}" for o in outputs[-n - 1 : -1])
+
+
+def _last_names(modules: dict[str, nn.Module]) -> str:
+    return ", ".join(list(modules)[-5:])

@@ -1,0 +1,93 @@
+"""Pictures with labels, held as a table, read from their files when they are asked for."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..errors import CourseError
+from .images import FITS, fitted, read_image, read_layers, read_mask
+
+OWN_COLUMNS = ("image", "split", "label", "mask", "layers", "box")  # of index.csv; all others are attributes
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Pictures with labels: `table` (one row each), the class names, and the model output each class stands for.
+
+    `root / image` is a picture's path; of a single picture `root` is all of it and `image` is empty.
+    """
+
+    root: Path
+    table: pd.DataFrame
+    classes: list[str]
+    outputs: torch.Tensor
+    regions: dict[int, str]
+    skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def __len__(self):
+        return len(self.table)
+
+    @cached_property
+    def labels(self) -> torch.Tensor:
+        """`(N,)` position of each picture's class in `classes`."""
+        return torch.tensor(self.table["_class"].to_numpy(dtype=np.int64, copy=True))
+
+    def rows(self, keep) -> "Photos":
+        """Only the rows that a boolean mask or a list of positions keeps."""
+        mask = isinstance(keep, np.ndarray) and keep.dtype == bool
+        return replace(self, table=self.table[keep] if mask else self.table.iloc[list(keep)])
+
+    def split(self, name: str) -> "Photos":
+        """Only the rows of one split; where a set has only train and test, its test is what val asks for.
+
+        Raises CourseError naming the splits there are when it is empty.
+        """
+        there = set(self.table["split"])
+        name = "test" if name == "val" and there == {"train", "test"} else name
+        part = self.rows((self.table["split"] == name).to_numpy())
+        if not len(part):
+            raise CourseError(f"{self.root}: no pictures in split `{name}`; it has: {', '.join(sorted(there))}")
+        return part
+
+    def images(self, rows: Iterable[int], size: int, fit: str = "cover") -> torch.Tensor:
+        """`(n, 3, size, size)` uint8 pictures at these positions, fitted as `helpers.pictures.images.fitted` says."""
+        if fit not in FITS:
+            raise CourseError(f"fit is {fit!r}; expected one of {', '.join(FITS)}")
+        files = [self.root / self.table["image"].iloc[int(i)] for i in rows]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            arrays = list(pool.map(lambda file: fitted(read_image(file), size, fit), files))
+        return torch.from_numpy(np.stack(arrays)) if arrays else torch.empty(0, 3, size, size, dtype=torch.uint8)
+
+    def masks(self, rows: Iterable[int]) -> list[np.ndarray]:
+        """Region ids `(H, W)` uint8 of the pictures at these positions, each at its picture's own size."""
+        if "mask" not in self.table:
+            raise CourseError(f"{self.root}: index.csv has no column `mask`, which this needs")
+        return [read_mask(self.root / self.table["mask"].iloc[int(i)]) for i in rows]
+
+    def layers(self, rows: Iterable[int]) -> torch.Tensor:
+        """`(n, R, H, W)` bool: each region of `regions` in their order, where pixels may belong to several or to none.
+
+        Read from the files that the column `layers` names (`images.read_layers`); where a picture has no
+        layers, its palette mask taken apart, a pixel a region.
+        Raises CourseError when the masks differ in size.
+        """
+        rows, ids = [int(i) for i in rows], np.array(list(self.regions), dtype=np.uint8)
+        folders = self.table["layers"].iloc[rows].tolist() if "layers" in self.table else [""] * len(rows)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = list(pool.map(lambda row, folder: self._layers(row, folder, ids), rows, folders))
+        if len(sizes := {tuple(one.shape[1:]) for one in found}) > 1:
+            raise CourseError(f"{self.root}: masks of different sizes, {sorted(sizes)}; a batch needs one size")
+        return torch.from_numpy(np.stack(found))
+
+    def _layers(self, row: int, folder: str, ids: np.ndarray) -> np.ndarray:
+        if folder:
+            return read_layers(self.root / folder, list(self.regions.values()))
+        return read_mask(self.root / self.table["mask"].iloc[row]) == ids[:, None, None]

@@ -1,0 +1,107 @@
+"""The commands `course data ...`: what data sets there are, and getting them ready."""
+
+import importlib
+import shutil
+import textwrap
+from pathlib import Path
+
+from data_scripts import EMBEDDED
+from data_scripts.getting import prepare
+from helpers import pictures
+from helpers.errors import CourseError, nearest
+
+
+def add(acts) -> None:
+    """The sub-commands of `course data`."""
+    acts.add_parser("list", help="every data set: what it holds, its licence, and whether it is prepared").set_defaults(
+        act=_list
+    )
+    act = acts.add_parser("prepare", help="make a data set ready; `all` are those that are drawn here")
+    act.add_argument("name", help="a name from `course data list`")
+    act.add_argument("only", nargs="*", help="of `weights`: which ones; without any, those that the notebooks use")
+    act.add_argument("--root", type=Path, help="where prepared data go (default: $COURSE_DATA, else data/)")
+    act.add_argument("--from", dest="given", type=Path, metavar="PATH", help="where the downloaded files are")
+    act.add_argument("--force", action="store_true", help="prepare it again, as when files were added")
+    act.set_defaults(act=_prepare)
+    act = acts.add_parser("masks", help="find the regions of faces with a parser; writes a data set with masks")
+    act.add_argument("dataset", help="a prepared data set or a folder")
+    act.add_argument(
+        "--parser", default="farl", help="farl (see `course data prepare weights farl`), train: ours, or a file"
+    )
+    act.add_argument(
+        "--channels", default="", help="what the outputs of a TorchScript file are: a CSV (channel, region), or farl"
+    )
+    act.add_argument("--root", type=Path, help="where prepared data go (default: $COURSE_DATA, else data/)")
+    act.add_argument("--name", help="of the new data set (default: that of the old one and `-masks`)")
+    act.set_defaults(act=_masks)
+
+
+def _list(_) -> int:
+    from data_scripts.public import weights
+
+    rows = [("name", "prepared", "notebooks", "size", "how", "licence", "what it is")]
+    for name, what in EMBEDDED.items():
+        rows.append((name, _ready(name), "all", "none", "drawn", "MIT", what))
+    for name in prepare.SCRIPTS:
+        about = prepare.described(name)
+        rows.append((name, _ready(name), about.notebooks, about.size, about.how, about.licence, about.holds))
+    rows.append(("weights", weights.ready(pictures.data_root()), *weights.LISTED))
+    print_table(rows, widest=16)
+    print(
+        "\n`course data prepare NAME` fetches it, or says what is to be got by hand from where, and where to place it."
+    )
+    return 0
+
+
+def _ready(name: str) -> str:
+    return "yes" if prepare.prepared(pictures.data_root() / name) else "no"
+
+
+def _prepare(arguments) -> int:
+    known, root = ("all", *EMBEDDED, *prepare.SCRIPTS, "weights"), arguments.root or pictures.data_root()
+    if arguments.name not in known:
+        raise CourseError(
+            f"no data set `{arguments.name}`.{nearest(arguments.name, known)} There are: {', '.join(known)}"
+        )
+    if arguments.only and arguments.name != "weights":
+        raise CourseError(f"{' '.join(arguments.only)}: only `weights` is prepared in parts")
+    if arguments.given and arguments.name in ("all", *EMBEDDED):
+        raise CourseError(f"--from {arguments.given}: {arguments.name} is drawn here, nothing is downloaded for it")
+    if arguments.force and arguments.name not in prepare.SCRIPTS:
+        raise CourseError(f"--force: {arguments.name} is what it should be, or is made again by itself")
+    try:
+        lines = _prepared(arguments, root)
+    except OSError as error:  # a place that cannot be written, or that holds something else
+        raise CourseError(f"{arguments.name}: {error}") from None
+    print(*lines, sep="\n")
+    return 0
+
+
+def _prepared(arguments, root: Path) -> list[str]:
+    from data_scripts.public import weights
+
+    if arguments.name == "weights":
+        return weights.prepare(arguments.only, root, arguments.given)
+    if arguments.name in prepare.SCRIPTS:
+        return prepare.prepare(arguments.name, root, arguments.given, arguments.force)
+    names = EMBEDDED if arguments.name == "all" else [arguments.name]
+    return [str(importlib.import_module(f"data_scripts.drawn.{name}").prepare(root)) for name in names]
+
+
+def _masks(arguments) -> int:
+    from data_scripts.parsing import masks
+
+    root = arguments.root or pictures.data_root()
+    print(*masks.write(arguments.dataset, arguments.parser, arguments.channels, root, arguments.name), sep="\n")
+    return 0
+
+
+def print_table(rows: list[tuple], widest: int = 34) -> None:
+    """Columns as wide as they need to be, up to `widest`, the last one wrapped to the terminal."""
+    widths = [min(widest, max(len(row[i]) for row in rows)) for i in range(len(rows[0]) - 1)]
+    room = max(30, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 2 * len(widths))
+    for row in rows:
+        cells = [textwrap.wrap(text, width) or [""] for text, width in zip(row, [*widths, room], strict=True)]
+        for i in range(max(map(len, cells))):
+            line = (cell[i] if i < len(cell) else "" for cell in cells)
+            print("  ".join(f"{text:{width}}" for text, width in zip(line, [*widths, 0], strict=True)).rstrip())
