@@ -11,11 +11,10 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from torch import nn
 
-from helpers import intervals
-from helpers import networks as models
-from helpers import pictures as data
+from helpers import check, networks, pictures
+from helpers import stats as estimates
 from helpers.heatmaps import attribute
-from reports import runs as reports
+from reports import runs
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +43,20 @@ def left(side=6):
 @pytest.mark.parametrize("outer", ["balanced", "uniform"])
 def test_every_mosaic_has_two_target_tiles_and_two_others(nb, outer):
     M = nb.mosaics(LABELS, 8, seed=1, outer=outer)
-    assert (M.inside.sum(1) == 2).all()
+    assert (M.on_target.sum(1) == 2).all()
     assert torch.equal(M.labels, torch.from_numpy(LABELS)[M.sources])
     assert M.targets.tolist() == np.repeat([0, 1, 2], 8).tolist()
 
 
 def test_a_mosaic_never_shows_the_same_target_picture_twice(nb):
     M = nb.mosaics(LABELS, 50, seed=2)
-    own = M.sources[M.inside].view(-1, 2)
+    own = M.sources[M.on_target].view(-1, 2)
     assert (own[:, 0] != own[:, 1]).all()
 
 
 def test_target_pictures_are_used_in_rounds(nb):
     M = nb.mosaics(LABELS, 10, seed=3)
-    counts = np.bincount(M.sources[:10][M.inside[:10]], minlength=5)[:5]
+    counts = np.bincount(M.sources[:10][M.on_target[:10]], minlength=5)[:5]
     assert counts.tolist() == [4] * 5  # 20 places for 5 pictures
 
 
@@ -75,7 +74,7 @@ def test_the_same_seed_gives_the_same_mosaics_and_another_does_not(nb):
 
 def test_the_six_layouts_are_equally_likely(nb):
     M = nb.mosaics(LABELS, 400, seed=0)
-    codes = (M.inside * torch.tensor([1, 2, 4, 8])).sum(1).numpy()
+    codes = (M.on_target * torch.tensor([1, 2, 4, 8])).sum(1).numpy()
     found = np.unique(codes, return_counts=True)[1]
     assert len(found) == 6
     assert stats.chisquare(found).pvalue > 1e-3  # fails for a fair draw once in a thousand seeds; the seed is fixed
@@ -84,7 +83,7 @@ def test_the_six_layouts_are_equally_likely(nb):
 @pytest.mark.parametrize("layout", [(0, 1), (0, 3), (2, 3)])
 def test_a_fixed_layout_is_kept(nb, layout):
     M = nb.mosaics(LABELS, 3, layout=layout)
-    assert {tuple(np.flatnonzero(row)) for row in M.inside} == {layout}
+    assert {tuple(np.flatnonzero(row)) for row in M.on_target} == {layout}
 
 
 def test_what_cannot_be_a_mosaic_is_refused(nb):
@@ -94,7 +93,7 @@ def test_what_cannot_be_a_mosaic_is_refused(nb):
         nb.mosaics([0, 0], 2)
     with pytest.raises(ValueError, match="square"):
         nb.assemble(torch.zeros(1, 4, 3, 4, 5))
-    assert nb.mosaics([0, 1, 1], 1, targets=[0], allow_repeat=True).inside.sum() == 2
+    assert nb.mosaics([0, 1, 1], 1, targets=[0], allow_repeat=True).on_target.sum() == 2
 
 
 def test_a_mosaic_is_its_four_tiles_in_reading_order(nb):
@@ -105,16 +104,16 @@ def test_a_mosaic_is_its_four_tiles_in_reading_order(nb):
 
 
 def test_the_target_mask_lies_on_the_target_tiles(nb):
-    inside = torch.tensor([[False, True, True, False]])
-    painted = nb.assemble(inside.float().view(1, 4, 1, 1, 1).expand(1, 4, 3, 4, 4))[:, 0]
-    assert torch.equal(nb.target_mask(inside, 8, 8), painted.double())
+    on_target = torch.tensor([[False, True, True, False]])
+    painted = nb.assemble(on_target.float().view(1, 4, 1, 1, 1).expand(1, 4, 3, 4, 4))[:, 0]
+    assert torch.equal(nb.target_mask(on_target, 8, 8), painted.double())
 
 
 def test_an_odd_side_is_refused_or_floored(nb):
-    inside = torch.tensor([[True, False, False, True]])
+    on_target = torch.tensor([[True, False, False, True]])
     with pytest.raises(ValueError, match="odd side"):
-        nb.target_mask(inside, 7, 8)
-    T = nb.target_mask(inside, 7, 8, strict=False)
+        nb.target_mask(on_target, 7, 8)
+    T = nb.target_mask(on_target, 7, 8, strict=False)
     assert T.shape == (1, 7, 8)
     assert T.sum() == 3 * 4 + 4 * 4  # the upper tile is the smaller one
 
@@ -135,6 +134,13 @@ def test_focus_of_relevance_on_the_target_only_is_one_and_beside_it_zero(nb):
 
 def test_focus_of_a_uniform_map_is_exactly_one_half(nb):
     assert (nb.focus(torch.full((3, 6, 6), 0.3), left()) == 0.5).all()
+
+
+def test_focus_refuses_a_mask_of_0_and_255_and_an_unknown_way_to_draw(nb):
+    with pytest.raises(ValueError, match="values from 0 to 255; expected 0 and 1"):
+        nb.focus(torch.rand(3, 6, 6), 255 * left())
+    with pytest.raises(ValueError, match="outer is 'unifrom'"):
+        nb.mosaics(LABELS, 1, outer="unifrom")
 
 
 def test_focus_without_positive_relevance_is_undefined_not_zero(nb):
@@ -234,22 +240,22 @@ def test_focus_equals_quantus_on_random_maps(nb):
     M = nb.mosaics(LABELS, 8, seed=0)
     R = torch.randn(24, 16, 16, generator=generator, dtype=torch.float64)  # sums of some hundred pixels
     net = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3)).eval()
-    theirs = quantus_focus(net, torch.zeros(24, 3, 16, 16), M.targets, M.inside, R)
-    ours = nb.focus(R, nb.target_mask(M.inside, 16, 16))
+    theirs = quantus_focus(net, torch.zeros(24, 3, 16, 16), M.targets, M.on_target, R)
+    ours = nb.focus(R, nb.target_mask(M.on_target, 16, 16))
     assert np.allclose(ours, theirs, rtol=0, atol=1e-9)  # theirs adds 1e-9 to what it divides by
 
 
 @pytest.mark.oracle
 def test_focus_equals_quantus_on_real_heatmaps(nb, real_data, data_home):
-    photos = data.load(real_data / "imagenette224")
+    photos = pictures.load(real_data / "imagenette224")
     weights = real_data / "weights" / "resnet18_imagenet.pth"
-    classifier = models.load("resnet18", str(weights), photos)
+    classifier = networks.load("resnet18", str(weights), photos)
     M = nb.mosaics(photos.labels, 1, seed=0)
     tiles = photos.images(M.sources.flatten(), 112, "cover").view(10, 4, 3, 112, 112)
     images, targets = classifier.prepared(nb.assemble(tiles)), classifier.outputs[M.targets]
     R = attribute("gradcam", classifier.net, images, targets).double()  # sums of fifty thousand pixels
-    ours = nb.focus(R, nb.target_mask(M.inside, 224, 224))
-    assert np.allclose(ours, quantus_focus(classifier.net, images, targets, M.inside, R), rtol=0, atol=1e-9)
+    ours = nb.focus(R, nb.target_mask(M.on_target, 224, 224))
+    assert np.allclose(ours, quantus_focus(classifier.net, images, targets, M.on_target, R), rtol=0, atol=1e-9)
     assert ours.median() > 0.8  # half-size tiles; at full size 0.98
 
 
@@ -258,7 +264,7 @@ def test_focus_equals_quantus_on_real_heatmaps(nb, real_data, data_home):
 
 @pytest.mark.parametrize("scheme", ["reset", "xavier"])
 def test_randomised_draws_exactly_the_named_layers(nb, scheme):
-    net = models.build("compact_resnet", 4)
+    net = networks.build("compact_resnet", 4)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     names = nb.weight_layers(net)
     assert names[0] == "fc"
@@ -269,70 +275,61 @@ def test_randomised_draws_exactly_the_named_layers(nb, scheme):
 
 
 def test_reset_draws_the_norm_with_its_layer_and_xavier_leaves_it(nb):
-    net = models.build("compact_vgg", 4)
+    net = networks.build("compact_vgg", 4)
     nn.init.constant_(net.features[1].weight, 7.0)
     assert (nb.randomised(net, ["features.0"], scheme="reset").features[1].weight == 1).all()
     assert (nb.randomised(net, ["features.0"], scheme="xavier").features[1].weight == 7).all()
 
 
 def test_random_networks_are_at_chance(nb, shared_home):
-    photos = data.load("scenes").split("val")
-    M, read = nb.mosaics(photos.labels, 6, seed=0), data.reader(photos, 56, "squash_crop")
+    photos = pictures.load("scenes").split("val")
+    M, read = nb.mosaics(photos.labels, 6, seed=0), pictures.reader(photos, 56, "squash_crop")
     means = []
     for draw in range(6):
         torch.manual_seed(draw)
-        blank = models.Classifier("blank", models.build("compact_resnet", 10).eval(), photos.outputs)
+        blank = networks.Classifier("blank", networks.build("compact_resnet", 10).eval(), photos.outputs)
         means.append(np.nanmean(nb.focus_of("gradcam", blank, M, read)))
-    _, low, high = intervals.t_interval(means)
-    assert low <= 0.5 <= high
-    assert high - low < 0.2  # else it would say nothing
+    assert estimates.mean(means, of="draws").contains(0.5, within=0.2).holds
 
 
 def test_focus_of_streams_the_same_numbers_in_any_batches(nb, shared_home):
-    photos = data.load("scenes").split("val")
+    photos = pictures.load("scenes").split("val")
     torch.manual_seed(0)
-    net = models.Classifier("blank", models.build("compact_vgg", 10).eval(), photos.outputs)
+    net = networks.Classifier("blank", networks.build("compact_vgg", 10).eval(), photos.outputs)
     M = nb.mosaics(photos.labels, 4, seed=0)  # 40: more than one batch
-    read = data.reader(photos, 56, "squash_crop")
+    read = pictures.reader(photos, 56, "squash_crop")
     whole = nb.focus_of("gradcam", net, M, read)
-    parts = [nb.focus_of("gradcam", net, nb.Mosaics(*(t[k : k + 7] for t in M)), read) for k in range(0, 40, 7)]
+    parts = [nb.focus_of("gradcam", net, M.some(slice(k, k + 7)), read) for k in range(0, 40, 7)]
     assert np.allclose(whole, np.concatenate(parts), atol=1e-5, equal_nan=True)  # float32 sums in another order
 
 
+def untrained(name):
+    return networks.Classifier(name, networks.build(name, 2).eval(), torch.arange(2))
+
+
 @pytest.mark.parametrize(("name", "tile"), [("vit_b_32", 112), ("vit_b_32", 224), ("compact_vgg", 8)])
-def test_a_network_that_takes_no_mosaics_is_told_before_training(nb, name, tile):
-    with pytest.raises(ValueError, match=f"{name} takes no mosaics of {2 * tile} px"):
-        nb.takes_mosaics(name, models.build(name, 2).eval(), tile)
+def test_a_network_that_takes_no_mosaics_is_told_before_training(name, tile):
+    with pytest.raises(ValueError, match=f"{name} cannot be explained by gradcam at {2 * tile} px"):
+        check.need(untrained(name), at=2 * tile, grid=True)
 
 
-def test_a_native_grid_without_a_middle_is_told(nb):
-    net = models.build("resnet18", 2).eval()
-    nb.takes_mosaics("resnet18", net, 48)
-    with pytest.raises(ValueError, match="3 x 3 grid at 96 px, which has no middle"):
-        nb.takes_mosaics("resnet18", net, 48, "native")
+def test_a_native_grid_without_a_middle_is_told():
+    check.need(untrained("resnet18"), at=96, grid=True)
+    with pytest.raises(ValueError, match="3 x 3 grid at 96 px: no middle"):
+        check.need(untrained("resnet18"), at=96, grid=True, halves=True)
 
 
 def test_random_maps_differ_from_batch_to_batch(nb, shared_home):
-    photos = data.load("scenes").split("val")
-    net = models.Classifier("blank", models.build("compact_vgg", 10).eval(), photos.outputs)
+    photos = pictures.load("scenes").split("val")
+    net = networks.Classifier("blank", networks.build("compact_vgg", 10).eval(), photos.outputs)
     M = nb.mosaics(photos.labels, 4, seed=0, layout=(0, 1))  # 40 mosaics: two batches
-    F = nb.focus_of("random", net, M, data.reader(photos, 32, "squash_crop"))
+    F = nb.focus_of("random", net, M, pictures.reader(photos, 32, "squash_crop"))
     assert len(np.unique(F)) == 40
 
 
-def test_pearson_agrees_with_scipy_and_is_undefined_without_variation(nb):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=12)
-    y = x + rng.normal(size=12)
-    theirs = stats.pearsonr(x, y)
-    assert nb.pearson(x, y) == pytest.approx((theirs.statistic, *theirs.confidence_interval()), abs=1e-4)
-    assert np.isnan(nb.pearson(np.ones(5), np.arange(5.0))[0])
-
-
-def test_the_bootstrap_interval_agrees_with_scipy(nb):
-    x = np.append(np.random.default_rng(0).normal(size=80), np.nan)
-    theirs = stats.bootstrap((x[:-1],), np.mean, method="percentile", rng=np.random.default_rng(1)).confidence_interval
-    assert nb.interval(x) == pytest.approx(tuple(theirs), abs=0.03)  # 1,000 draws place a quantile within about 0.01
+def test_two_estimates_are_told_apart_only_when_their_intervals_are(nb):
+    a, b, c = (estimates.share(k, 400) for k in (300, 301, 399))
+    assert (nb.apart(a, b), nb.apart(a, c), nb.apart(c, a)) == (0, -1, 1)
 
 
 # the whole notebook
@@ -344,9 +341,9 @@ SMALL |= {"tile": 56, "methods": ["gradcam", "lrp", "smoothgrad", "random"], "cu
 
 @pytest.mark.slow
 def test_the_whole_notebook_runs_through_the_report_path(tmp_path, shared_home):
-    folder, status = reports.run(reports.plan("01_focus", given=SMALL), tmp_path)
-    assert status == "finished", reports.reason(folder)
-    results = reports.results(folder)
+    folder, status = runs.run(runs.plan("01_focus", given=SMALL), tmp_path)
+    assert status == "finished", runs.reason(folder)
+    results = runs.results(folder)
     wanted = {f"focus_median.{m}" for m in SMALL["methods"]} | {"focus_median.random_model"}
     assert wanted | {"focus_accuracy_pearson.scratch"} <= set(results["metrics"])
     assert len(results["claims"]) >= 8
@@ -358,9 +355,9 @@ def test_the_whole_notebook_runs_through_the_report_path(tmp_path, shared_home):
 def test_the_notebook_runs_on_real_photos_as_measured_independently(real_data, tmp_path, shared_home):
     given = {"epochs": 3, "cascade_steps": 2, "layout_mosaics": 20, "methods": ["gradcam", "saliency"], "tile": 224}
     given |= {"curve_model": "none"}  # following a training is tested above
-    folder, status = reports.run(reports.plan("01_focus", "real", given=given), tmp_path)
-    assert status == "finished", reports.reason(folder)
-    metrics = reports.results(folder)["metrics"]
+    folder, status = runs.run(runs.plan("01_focus", "real", given=given), tmp_path)
+    assert status == "finished", runs.reason(folder)
+    metrics = runs.results(folder)["metrics"]
     assert metrics["focus_median.gradcam"] == pytest.approx(0.98, abs=0.02)
     assert metrics["focus_median.saliency"] == pytest.approx(0.57, abs=0.04)
     assert metrics["focus_mean.random_model"] == pytest.approx(0.5, abs=0.1)
