@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from helpers.networks.layers import class_scores, explaining, last_conv, named_layer, trace
+from helpers.networks.layers import class_scores, explaining, hooked, last_conv, named_layer, recording, trace
 
 # Where a person who knows the architecture would look
 LAST = {
@@ -145,3 +145,51 @@ def test_explaining_gives_everything_back_even_what_was_replaced_inside():
     assert [m.training for m in model] == [True, False, True]
     assert [p.requires_grad for p in model.parameters()] == [False, True, True]
     assert model[2].inplace
+
+
+# hooks
+
+
+@pytest.fixture
+def three():
+    return nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+
+
+def hooks_on(net):
+    return sum(len(module._forward_hooks) for module in net.modules())
+
+
+def test_a_recording_holds_what_each_module_was_given_and_gave(three):
+    x = torch.randn(4, 2)
+    with recording(three[0], three[1]) as seen:
+        three(x)
+    assert seen[three[0]].inputs[0] is x
+    assert torch.equal(seen[three[1]].output, seen[three[0]].output.relu())
+    assert hooks_on(three) == 0
+
+
+def test_of_a_module_that_runs_twice_the_last_run_is_recorded_in_its_place(three):
+    with recording(*three) as seen:
+        three(torch.zeros(1, 2))
+        three[0](torch.ones(1, 2))
+    assert list(seen) == [three[1], three[2], three[0]]
+    assert seen[three[0]].inputs[0].sum() == 2
+
+
+def test_a_module_that_does_not_run_is_not_in_the_recording(three):
+    with recording(three[2]) as seen:
+        three[0](torch.zeros(1, 2))
+    assert three[2] not in seen
+
+
+def test_what_a_hook_returns_takes_the_place_of_the_output(three):
+    with hooked(three[2], lambda module, inputs, output: 0 * output):
+        assert not three(torch.ones(1, 2)).any()
+    with hooked([three[2]], lambda module, inputs, output: None):
+        assert three(torch.ones(1, 2)).any()
+
+
+def test_hooks_are_gone_after_an_error(three):
+    with pytest.raises(RuntimeError), recording(*three):
+        three(torch.zeros(1, 3))
+    assert hooks_on(three) == 0

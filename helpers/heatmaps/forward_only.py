@@ -5,7 +5,7 @@ from captum._utils.models.model import Model  # the surrogate's interface; captu
 from captum.attr import Lime
 from torch.nn import functional as F
 
-from ..networks.layers import Output, class_scores
+from ..networks.layers import Output, class_scores, hooked
 from .methods import Batch, as_grid, as_maps, check_resolution, generator, method, no_graph, whole_number
 
 
@@ -41,16 +41,10 @@ def scorecam(batch: Batch, *, relu: bool = True, resolution: str = "input", max_
 
 def layer_output(batch: Batch) -> torch.Tensor:
     """What the layer gives for the images, (b, K, u, v)."""
-    seen = []
-
-    def note(module, inputs, output):
-        seen.append(as_grid(output).clone())  # what follows may write into it, as DenseNet's last ReLU does
-
-    handle = batch.layer.register_forward_hook(note)
-    try:
+    seen: list[torch.Tensor] = []
+    # a copy: what follows may write into it, as DenseNet's last ReLU does
+    with hooked(batch.layer, lambda module, inputs, output: seen.append(as_grid(output).clone())):
         batch.model(batch.images)
-    finally:
-        handle.remove()
     if not seen:
         raise ValueError("layer does not run when the model does; pass layer= with one that does")
     return seen[-1]

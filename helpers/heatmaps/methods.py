@@ -9,7 +9,7 @@ Those that only ask the model are in `helpers.heatmaps.forward_only`. A notebook
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from captum.attr import IntegratedGradients
 from torch import nn
 from torch.nn import functional as F
 
-from ..networks.layers import Output, class_scores
+from ..networks.layers import Output, class_scores, hooked
 from . import lrp as lrp_rules
 
 
@@ -27,7 +27,7 @@ class Batch(NamedTuple):
     model: nn.Module
     images: torch.Tensor  # (b, 3, H, W)
     targets: torch.Tensor  # (b,)
-    layer: nn.Module | None  # for methods that look at one
+    layer: Any  # the nn.Module where methods look that look at one, else None
     first: int  # the position of images[0] among all images
     rows: int  # so many images fit in memory
 
@@ -99,11 +99,8 @@ def head_gradients(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         seen.append(as_grid(output).detach().requires_grad_())
         return seen[-1].clone()  # what follows may write into its input, as DenseNet's last ReLU does
 
-    handle = batch.layer.register_forward_hook(cut)
-    try:
+    with hooked(batch.layer, cut):
         scores = class_scores(batch.model(batch.images), batch.targets)
-    finally:
-        handle.remove()
     g = None
     if seen and scores.requires_grad:
         (g,) = torch.autograd.grad(scores.sum(), seen[-1], allow_unused=True)  # [-1]: its last run

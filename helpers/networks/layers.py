@@ -1,8 +1,9 @@
 """A model seen from outside: hold it still, run it once and note every output, find the layer where Grad-CAM looks."""
 
 from collections import Counter
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,7 +15,7 @@ WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @contextmanager
-def explaining(model: nn.Module):
+def explaining(model: nn.Module) -> Iterator[nn.Module]:
     """The model in eval mode, parameters frozen, nothing in place; afterwards exactly as it was, also after an error.
 
     Exactly: train/eval and `inplace` flags module by module, the parameter and buffer objects themselves, their values,
@@ -48,6 +49,48 @@ def explaining(model: nn.Module):
             p.requires_grad_(requires_grad)
 
 
+@contextmanager
+def hooked(modules: nn.Module | Iterable[nn.Module], function: Callable) -> Iterator[None]:
+    """Call `function(module, inputs, output)` after each run of these modules; the hooks are gone at the end.
+
+        with hooked(net.layer4, lambda module, inputs, output: print(output.shape)):
+            net(images)
+
+    What the function returns takes the place of the output, unless it is None.
+    """
+    with ExitStack() as hooks:
+        for module in [modules] if isinstance(modules, nn.Module) else modules:
+            hooks.enter_context(module.register_forward_hook(function))
+        yield
+
+
+class Run(NamedTuple):
+    """What a module was given and what it gave."""
+
+    inputs: tuple
+    output: Any
+
+
+@contextmanager
+def recording(*modules: nn.Module) -> Iterator[dict[nn.Module, Run]]:
+    """The last run of each of these modules, in the order in which they ran; those that did not run are not in it.
+
+        with recording(net.layer4, net.fc) as seen:
+            net(images)
+        A, features = seen[net.layer4].output, seen[net.fc].inputs[0]
+
+    Tensors as they are, in the graph if there is one: what follows may write into them, as DenseNet's last ReLU does.
+    """
+    seen: dict[nn.Module, Run] = {}
+
+    def note(module, inputs, output):
+        seen.pop(module, None)  # to the end
+        seen[module] = Run(inputs, output)
+
+    with hooked(modules, note):
+        yield seen
+
+
 class Output(NamedTuple):
     """One tensor that one module gave in one forward."""
 
@@ -63,36 +106,21 @@ class Output(NamedTuple):
 @torch.no_grad()
 def trace(model: nn.Module, image: torch.Tensor) -> list[Output]:
     """Every module's output for one image (1, 3, H, W), in the order the modules finish; the model's is last."""
-    outputs, alive, handles = [], [], []
+    names = {module: name for name, module in model.named_modules()}
+    outputs, alive = [], []
 
-    def note(name):
-        def hook(module, inputs, output):
-            values = (
-                output.values()
-                if isinstance(output, dict)
-                else output
-                if isinstance(output, tuple | list)
-                else [output]
-            )
-            for t in (t for t in values if isinstance(t, torch.Tensor)):
+    def note(module, inputs, output):
+        several = output.values() if isinstance(output, dict) else output
+        for t in several if isinstance(output, dict | tuple | list) else [output]:
+            if isinstance(t, torch.Tensor):
                 memory = t.untyped_storage()
-                passed_on = any(t is x for x in inputs)
                 same = (id(t), 0 if t.is_inference() else t._version)
-                outputs.append(
-                    Output(name, module, tuple(t.shape), memory.nbytes(), memory.data_ptr(), same, passed_on)
-                )
+                where = (memory.nbytes(), memory.data_ptr(), same, any(t is x for x in inputs))
+                outputs.append(Output(names[module], module, tuple(t.shape), *where))
                 alive.append(t)  # otherwise a later tensor could get the id and the memory of this one
 
-        return hook
-
-    with explaining(model):
-        try:
-            for name, module in model.named_modules():
-                handles.append(module.register_forward_hook(note(name)))
-            model(image)
-        finally:
-            for handle in handles:
-                handle.remove()
+    with explaining(model), hooked(names, note):
+        model(image)
     return outputs
 
 

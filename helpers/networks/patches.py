@@ -13,13 +13,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from data_scripts.public.weights import here
-
+from ..door import data_root
 from ..errors import CourseError, nearest
 from . import NORMALISE, Classifier, fill, normalised, read_state
-from .layers import explaining, last_conv, named_layer
+from .layers import explaining, last_conv, named_layer, recording
 
 Features = Callable[[torch.Tensor], torch.Tensor]
+PLACED = {"vit_small_patch16_224.dino": "dino_deitsmall16_pretrain.pth"}  # by `course data prepare weights dino`
 WAY_OUT = "Take a plain vision transformer, such as vit_small_patch16_224.dino"
 
 
@@ -32,7 +32,8 @@ def vit_keys(name: str, weights: str = "imagenet", device="cpu", batch: int = 32
     normalised as ImageNet's, and positions are resized as timm does it.
     Raises CourseError when timm is missing, `name` is none of its transformers, or the weights do not fit.
     """
-    weights = str(here(name) or weights) if weights == "imagenet" else weights
+    placed = data_root() / "weights" / PLACED.get(name, "")
+    weights = str(placed) if weights == "imagenet" and placed.is_file() else weights
     net = _transformer(name, download=weights == "imagenet")
     if weights != "imagenet":
         fill(net, _state(Path(weights).expanduser(), name), name, weights)
@@ -85,13 +86,10 @@ def _batched(function: Features, batch: int) -> Features:
 
 def _output(module: nn.Module, run: Callable, x: torch.Tensor) -> torch.Tensor:
     """What the module gives last while `run(x)` runs; an empty tensor when that is none."""
-    noted = [torch.empty(0, 0, 0)]
-    handle = module.register_forward_hook(lambda module, inputs, output: noted.append(output))
-    try:
+    with recording(module) as seen:
         run(x)
-    finally:
-        handle.remove()
-    return noted[-1] if isinstance(noted[-1], torch.Tensor) else noted[0]
+    output = seen[module].output if module in seen else None
+    return output if isinstance(output, torch.Tensor) else torch.empty(0, 0, 0)
 
 
 def _transformer(name: str, download: bool) -> nn.Module:
