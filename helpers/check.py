@@ -67,7 +67,7 @@ def need(what: Photos | Classifier, **wants: Any) -> None:
 
     Of pictures: `classes` (at least so many), `each` (so many pictures in every class), `split` (a name), `masks`,
     `boxes` (True), `square` (True), `attributes` and `regions` (names). Of a network: `at` (it takes pictures of this
-    side), `grid` (there is a layer for Grad-CAM to look at), `halves` (whose grid has a middle), `explains` (methods).
+    side), `grid` (True or a layer's name: Grad-CAM can look there), `halves` (whose grid has a middle), `explains` (methods).
     """
     asks: dict[str, Callable[[Any, dict], str]] = _PICTURES if isinstance(what, Photos) else _NETWORK
     if unknown := set(wants) - set(asks):
@@ -134,11 +134,13 @@ def _regions(photos: Photos, wants: dict) -> str:
 def _explained(classifier: Classifier, wants: dict) -> str:
     side = wants["at"]
     image = torch.rand(1, 3, side, side, device=classifier.device)
+    layer = wants["grid"] if isinstance(wants.get("grid"), str) else None
     for method in ["gradcam"] * bool(wants.get("grid")) + list(wants.get("explains", ())):
         try:
-            attribute(method, classifier.net, image, [0])
-        except (ValueError, RuntimeError) as error:
-            return f"{classifier.name} cannot be explained by {method} at {side} px ({error}); choose another"
+            attribute(method, classifier.net, image, [0], layer if method == "gradcam" else None)
+        except (ValueError, RuntimeError, AssertionError) as error:
+            at = f"{side} px" + f", layer={layer!r}" * bool(layer)
+            return f"{classifier.name} cannot be explained by {method} at {at} ({error}); choose another"
     if wants.get("halves"):
         grid = attribute("gradcam", classifier.net, image, [0], resolution="native").shape[1:]
         if grid[0] % 2 or grid[1] % 2:
