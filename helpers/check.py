@@ -67,7 +67,8 @@ def need(what: Photos | Classifier, **wants: Any) -> None:
 
     Of pictures: `classes` (at least so many), `each` (so many pictures in every class), `split` (a name), `masks`,
     `boxes` (True), `square` (True), `attributes` and `regions` (names). Of a network: `at` (it takes pictures of this
-    side), `grid` (True or a layer's name: Grad-CAM can look there), `halves` (whose grid has a middle), `explains` (methods).
+    side), `grid` (Grad-CAM can look into it: True, or a layer's name), `halves` (whose grid has a middle),
+    `explains` (methods).
     """
     asks: dict[str, Callable[[Any, dict], str]] = _PICTURES if isinstance(what, Photos) else _NETWORK
     if unknown := set(wants) - set(asks):
