@@ -170,11 +170,11 @@ def _listed(parameter: Parameter, value: Any) -> Any:
     return [value] if parameter.many and not isinstance(value, list) else value
 
 
-# Looked up: imported only then, they bring torch ------------------------------------------------------------------
+# Looked up: imported only then, networks bring torch ------------------------------------------------------------------
 
 
 def _dataset(value: str) -> str:
-    from .pictures import located
+    from .door import located
 
     located(value)
     return value

@@ -39,7 +39,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     None when it went well, else the name and message of the error that stopped it.
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
-    log = logging.FileHandler(work / "run.log")
+    log = logging.FileHandler(work / "run.log", encoding="utf-8")
     # papermill knows the last parameters cell only; ours were checked before, all of them
     log.addFilter(lambda record: "Passed unknown parameter" not in record.getMessage())
     logging.getLogger("papermill").addHandler(log)

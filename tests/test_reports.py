@@ -1,4 +1,4 @@
-"""helpers/run.py, reports.py, cli.py: from a question to a folder that is whole, or to an error that helps."""
+"""The packages `reports` and helpers/run.py: from a question to a folder that is whole, or to an error that helps."""
 
 import json
 import os
@@ -11,28 +11,30 @@ import nbformat
 import pytest
 from known import course_started
 
-from data_scripts import EMBEDDED
-from data_scripts.getting.prepare import SCRIPTS
+from helpers import door
 from helpers.errors import CourseError
 from reports import cli
 from reports import runs as reports
 
 CELLS = {
-    "parameters": "size: int = 3  # how many rows\nfail: str = 'no'  # how to fail\nseed: int = 0  # draws",
-    "bounds": "bounds = {'size': (1, 9), 'fail': ['no', 'bug', 'user', 'die', 'sleep']}",
+    "parameters": """size: int = 3  # 1 to 9; how many rows
+fail: str = "no"  # no | bug | user | die | sleep; how to fail
+seed: int = 0  # 0 to 99; draws""",
     "start": "from helpers.run import start\nrun = start(globals())",
     "work": """import os, signal, time
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from helpers import stats
 from helpers.errors import CourseError
 
 run.metric("draw", torch.rand(()))
+run.metric("mean", stats.mean([1.0, 2.0, 3.0], of="rows"), better="higher")
 run.table(pd.DataFrame({"row": range(size), "third": 1 / 3}), "rows", "Some rows")
 figure, axis = plt.subplots(figsize=(2, 2))
-run.figure(figure, "a box", alt="An empty box.")
-run.claim("one is one", paper=1, seen=1, holds=True, why="they are equal")
-run.claim("nothing is known", seen=float("nan"), holds=None)""",
+run.figure(figure, "a box", alt="An empty box.", cover=True)
+run.claim("one is one", paper=1, seen=stats.fact(True, "1", "counted"))
+run.control("nothing is known", seen=None, why="not tried")""",
     "fail": """if fail == "bug":
     1 / 0
 if fail == "user":
@@ -93,19 +95,22 @@ def test_results_hold_parameters_metrics_claims_provenance_and_status(finished):
     assert results["parameters"] == {"size": 4, "fail": "no", "seed": 0}
     assert results["changed"] == ["size"]
     assert 0 <= results["metrics"]["draw"] < 1
-    assert [c["holds"] for c in results["claims"]] == [True, None]
-    assert results["claims"][1]["seen"] is None  # NaN is not JSON
+    assert [(c["kind"], c["verdict"], c["holds"]) for c in results["claims"]] == [
+        ("paper", "holds", True),
+        ("control", "not judged", None),
+    ]
+    assert results["estimates"]["mean"]["low"] < results["metrics"]["mean"] < results["estimates"]["mean"]["high"]
     assert {"versions", "git_commit", "seed", "device", "wall_s", "peak_mb", "data", "weights"} <= set(
         results["provenance"]
     )
 
 
 def test_tables_are_kept_at_full_precision(finished):
-    assert (finished / "tables" / "rows.csv").read_text().splitlines()[1] == "0,0.3333333333333333"
+    assert (finished / "tables" / "rows.csv").read_text("utf-8").splitlines()[1] == "0,0.3333333333333333"
 
 
 def test_the_index_links_the_run(finished):
-    page = (finished.parents[1] / "index.html").read_text()
+    page = (finished.parents[1] / "index.html").read_text("utf-8")
     assert f"demo/{finished.name}/report.html" in page
 
 
@@ -127,12 +132,11 @@ def test_another_question_has_another_folder(demo, tmp_path, change):
     if change == "parameter":
         assert reports.plan(str(demo), given={"size": 4}).run_id != before
     if change == "notebook":
-        demo.write_text(demo.read_text().replace("It is done", "All done"))
+        demo.write_text(demo.read_text("utf-8").replace("It is done", "All done"))
         assert reports.plan(str(demo)).run_id != before
     if change == "weights":
         book = nbformat.read(demo, 4)
-        book.cells[1].source = "weights: str = 'train'  # w"
-        book.cells[2].source = "bounds = {'weights': 'weights'}"
+        book.cells[1].source = "weights: str = 'train'  # weights; w"
         nbformat.write(book, demo)
         ids = []
         for content in (b"one", b"two"):
@@ -152,8 +156,8 @@ def test_a_failing_cell_still_gives_a_report_with_what_was_found(demo, tmp_path,
     assert results["error"]["name"] == name
     assert said in results["error"]["message"]
     assert "draw" in results["metrics"]
-    assert "run-error" in (folder / "report.html").read_text()
-    assert "Traceback" in (folder / "run.log").read_text() or fail == "user"
+    assert "run-error" in (folder / "report.html").read_text("utf-8")
+    assert "Traceback" in (folder / "run.log").read_text("utf-8") or fail == "user"
 
 
 def test_a_users_mistake_shows_no_traceback(demo, tmp_path):
@@ -225,6 +229,38 @@ def test_a_device_that_is_not_there_is_told():
 # the command line
 
 
+HEAVY = ("torch", "torchvision", "pandas", "nbformat", "nbconvert", "papermill", "PIL", "matplotlib")
+WITHOUT = f"""
+import sys
+from importlib.abc import MetaPathFinder
+class No(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name in {HEAVY}:
+            raise AssertionError(f"{{name}} was imported")
+sys.meta_path.insert(0, No())
+from reports.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--help"], 0),
+        (["list"], 0),
+        (["params", "01_focus"], 0),
+        (["run", "01_focus", "-p", "lr=9"], 2),
+        (["run", "01_focus", "-p", "dataset=nowhere"], 2),
+        (["run", "01_focus", "--profile", "qick"], 2),
+        (["data", "prepare", "--help"], 0),
+    ],
+)
+def test_what_needs_no_torch_starts_without_it(arguments, code):
+    done = subprocess.run([sys.executable, "-c", WITHOUT, *arguments], capture_output=True, text=True, timeout=120)
+    assert "was imported" not in done.stderr
+    assert done.returncode == code
+
+
 def course(capsys, *arguments):
     code = cli.main(list(arguments))
     return code, capsys.readouterr()
@@ -286,7 +322,7 @@ def test_data_list_says_what_is_prepared(capsys, data_home, monkeypatch, tmp_pat
     rows = [line.split() for line in course(capsys, "data", "list")[1].out.splitlines()]
     ready = {row[0]: row[1] for row in rows if len(row) > 3}
     assert ready["scenes"] == ready["celeba"] == ready["weights"] == "no"
-    assert {*EMBEDDED, *SCRIPTS, "weights"} <= set(ready)
+    assert {*door.scripts(), "weights"} <= set(ready)
 
 
 def test_a_place_that_cannot_be_written_is_told(capsys, demo, tmp_path):
@@ -316,7 +352,7 @@ def test_the_page_of_a_run_asks_nothing_of_the_network(finished, chromium):
 
 
 def test_results_are_json_that_any_reader_takes(finished):
-    json.loads((finished / "results.json").read_text(), parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+    json.loads((finished / "results.json").read_text("utf-8"), parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
 
 
 def test_many_runs_can_start_at_once(demo, tmp_path):

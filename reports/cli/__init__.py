@@ -9,10 +9,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from helpers import parameters, pictures
+from helpers import door, parameters
 from helpers.errors import CourseError, Missing
 
-from .. import settings
+from .. import plans, settings
 from . import data as cli_data
 from .data import print_table
 
@@ -63,19 +63,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(_) -> int:
-    from .. import runs as reports
-
-    for path in reports.notebooks():
-        print(f"{path.stem:24} {reports.title(path)}")
-    print("profiles:", ", ".join(sorted(p.stem for p in reports.PROFILES.glob("*.yaml"))))
+    for path in plans.notebooks():
+        print(f"{path.stem:24} {plans.title(path)}")
+    print("profiles:", ", ".join(sorted(p.stem for p in plans.PROFILES.glob("*.yaml"))))
     return 0
 
 
 def _params(arguments) -> int:
-    from .. import runs as reports
-
     rows = [("name", "type", "default", "choices", "what it means")]
-    for p in parameters.read(reports.notebook(arguments.notebook)):
+    for p in parameters.read(plans.notebook(arguments.notebook)):
         default = ",".join(map(str, p.default)) if isinstance(p.default, list) else str(p.default)
         rows.append((p.name, p.type, default, p.expected() if p.bounds is not None else "", p.help))
     print_table(rows)
@@ -83,21 +79,21 @@ def _params(arguments) -> int:
 
 
 def _run(arguments) -> int:
-    from .. import runs as reports
-
     given = dict(settings.parse(text) for text in arguments.given)
-    names = [p.stem for p in reports.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
+    names = [p.stem for p in plans.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
     # every plan is checked before the first one runs
-    plans = [reports.plan(name, arguments.profile, arguments.file, given) for name in names]
-    failed = 0
-    for plan in plans:
-        folder, status = reports.run(plan, arguments.out or reports.OUT, arguments.force)
+    planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
+    from .. import runs  # what follows takes minutes; a mistake is told without waiting for it
+
+    failed, out = 0, arguments.out or plans.OUT
+    for plan in planned:
+        folder, status = runs.run(plan, out, arguments.force)
         failed += status == "failed"
         print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}")
         if status == "failed":
-            print("        " + reports.reason(folder).replace("\n", "\n        "), file=sys.stderr)
+            print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)
     if arguments.notebook == "all":
-        print(reports.write_index(arguments.out or reports.OUT))
+        print(runs.write_index(out))
     return 1 if failed else 0
 
 
@@ -119,8 +115,8 @@ def _doctor(_) -> int:
         ("torch pair", pair),
         ("device", f"{'cuda' if torch.cuda.is_available() else 'cpu'}, {torch.get_num_threads()} threads"),
         ("packages", ", ".join(f"{p} {_version(p)}" for p in ("captum", "zennit", "papermill", "jupyterlab"))),
-        ("disk", f"{shutil.disk_usage(pictures.REPO).free / 2**30:.0f} GiB free at {pictures.REPO}"),
-        ("data", str(pictures.data_root())),
+        ("disk", f"{shutil.disk_usage(door.REPO).free / 2**30:.0f} GiB free at {door.REPO}"),
+        ("data", str(door.data_root())),
         ("chromium", browser or "not found (only the tests of the page need it)"),
         (
             "real data",

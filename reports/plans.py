@@ -1,0 +1,103 @@
+"""The question of a run, checked before any work: which notebook, which values, and the id that belongs to them.
+
+Light on purpose: what a mistake in a parameter needs is here, and it brings neither torch nor the page.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers import door, parameters
+from helpers.door import REPO
+from helpers.errors import CourseError, nearest
+
+from . import settings
+
+OUT = REPO / "reports" / "out"
+PROFILES = REPO / "reports" / "profiles"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One question: a notebook, every parameter's value, and the id that the same question always has."""
+
+    notebook: Path
+    profile: str | None
+    parameters: list[parameters.Parameter]
+    values: dict
+    run_id: str
+
+    def folder(self, out: Path) -> Path:
+        """Where this run goes, below `out`."""
+        return out / self.notebook.stem / self.run_id
+
+    @property
+    def changed(self) -> list[str]:
+        """The parameters that do not have their default."""
+        return [p.name for p in self.parameters if self.values[p.name] != p.default]
+
+
+def notebooks() -> list[Path]:
+    """Every notebook of the course, in order."""
+    return sorted((REPO / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def notebook(name: str) -> Path:
+    """A notebook by name (`01_focus`), number (`01`) or path. Raises CourseError naming those there are."""
+    if name.endswith(".ipynb") and Path(name).is_file():
+        return Path(name).resolve()
+    names = [path.stem for path in notebooks()]
+    if found := [path for path in notebooks() if name in (path.stem, path.stem.split("_")[0])]:
+        return found[0]
+    raise CourseError(f"no notebook `{name}`.{nearest(name, names)} There are: {', '.join(names)}")
+
+
+def title(path: Path) -> str:
+    """The first heading of a notebook."""
+    texts = ["".join(cell["source"]) for cell in _cells(path) if cell["cell_type"] == "markdown"]
+    lines = [line for text in texts for line in text.splitlines()]
+    return next((line[2:].strip() for line in lines if line.startswith("# ")), path.stem)
+
+
+def plan(name: str, profile: str | None = None, file: Path | None = None, given: dict | None = None) -> Plan:
+    """Check everything that can be checked before a kernel starts; raises CourseError with what is wrong."""
+    path = notebook(name)
+    known = parameters.read(path)
+    values = {**profile_values(profile, path.stem), **(settings.read(file) if file else {}), **(given or {})}
+    values = parameters.check(path.stem, known, {k: settings.expanded(v) for k, v in values.items()})
+    return Plan(path, profile, known, values, _run_id(path, known, values))
+
+
+def profile_values(profile: str | None, stem: str) -> dict:
+    """The parameters that a profile sets for one notebook. Raises CourseError naming the profiles there are."""
+    if profile is None:
+        return {}
+    there = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+    if profile not in there:
+        raise CourseError(f"no profile `{profile}`.{nearest(profile, there)} There are: {', '.join(there)}")
+    values = settings.read(PROFILES / f"{profile}.yaml")
+    if values.get(stem) is None and stem not in values:
+        raise CourseError(f"profile `{profile}` says nothing about {stem}; it knows: {', '.join(values)}")
+    return values[stem] or {}
+
+
+def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:
+    """A hash of the question: code, parameters, data and weights."""
+    digest = hashlib.sha256()
+    digest.update("\0".join("".join(cell["source"]) for cell in _cells(path)).encode())
+    for file in sorted([*(REPO / "helpers").rglob("*.py"), *(REPO / "data_scripts").rglob("*.py")]):
+        digest.update(file.read_bytes())
+    digest.update(json.dumps(values, sort_keys=True).encode())
+    for parameter in known:
+        for value in values[parameter.name] if parameter.many else [values[parameter.name]]:
+            if value and str(parameter.bounds).startswith("data set"):
+                digest.update(door.manifest(value).encode())
+            if parameter.bounds == "weights" and (file := Path(value).expanduser()).is_file():
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:10]
+
+
+def _cells(path: Path) -> list[dict]:
+    """The cells of a notebook. Not by nbformat, which takes longer to import than all else here."""
+    return json.loads(path.read_text(encoding="utf-8"))["cells"]
