@@ -1,4 +1,4 @@
-"""helpers/pictures/__init__.py, index.py, images.py: one format in, and every bad file named."""
+"""helpers/pictures and data_scripts/getting/folder.py, verify.py: one format in, and every bad file named."""
 
 import json
 from dataclasses import replace
@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data_scripts.getting import verify
 from helpers import pictures as data
 from helpers.errors import CourseError
 from helpers.pictures import images
@@ -346,7 +347,7 @@ def test_a_picture_that_is_not_there_is_told_what_can_be_given(album):
 
 def test_the_check_is_not_repeated_while_nothing_changes(album, monkeypatch):
     data.load(album)
-    monkeypatch.setattr(data.index, "problem", lambda *_: pytest.fail("checked again"))
+    monkeypatch.setattr(verify, "problem", lambda *_: pytest.fail("checked again"))
     assert len(data.load(album)) == 6
 
 

@@ -93,7 +93,7 @@ def test_the_new_data_set_has_the_old_ones_pictures_table_and_classes(faces, net
 
 def test_it_is_not_read_again_when_it_is_loaded(faces, network, data_home, monkeypatch):
     masks.write(str(faces), *network, data_home)
-    monkeypatch.setattr("helpers.pictures.tables.problems", lambda *_: pytest.fail("every file was read again"))
+    monkeypatch.setattr("data_scripts.getting.verify.problems", lambda *_: pytest.fail("every file was read again"))
     assert len(data.load("people-masks")) == 4
 
 

@@ -3,20 +3,22 @@
 import errno
 import hashlib
 import json
+import os
 import re
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from data_scripts.getting import prepare, sources
+from data_scripts.getting import prepare, sources, verify
 from data_scripts.getting.upstream import Arranged, Dataset, Part, pictures
+from helpers import door
 from helpers import pictures as data
 from helpers.errors import CourseError, Missing
-from helpers.pictures import tables as index
 from reports import cli
 
 SIZE = (12, 8)
@@ -77,8 +79,7 @@ def known(monkeypatch, data_home):
     """`known(toy())`: a data set `toy` has that script. Gives the empty place for prepared data."""
 
     def register(dataset):
-        monkeypatch.setattr(prepare, "SCRIPTS", ("toy",))
-        monkeypatch.setattr(prepare, "described", lambda name: dataset)
+        monkeypatch.setattr(door, "scripts", lambda: {"toy": SimpleNamespace(load=lambda: dataset)})
         return data_home
 
     return register
@@ -298,7 +299,7 @@ def test_checked_pictures_are_not_checked_again(known, monkeypatch):
     root = known(toy())
     upstream(root / "sources/toy")
     prepare.prepare("toy", root)
-    monkeypatch.setattr(index, "problems", lambda *_: pytest.fail("decoded twice"))
+    monkeypatch.setattr(verify, "problems", lambda *_: pytest.fail("decoded twice"))
     assert len(data.load("toy")) == 4
 
 
@@ -349,11 +350,11 @@ def test_pictures_of_a_folder_are_pictures(tmp_path):
 
 
 def test_every_picture_is_checked_in_bounded_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(index, "CHUNK", 3)
+    monkeypatch.setattr(verify, "CHUNK", 3)
     table = pd.DataFrame({"image": [f"{i}.png" for i in range(8)], "label": "all"}, index=np.arange(8) * 10)
     for i in (0, 1, 2, 4, 5, 6):
         paint(tmp_path / f"{i}.png")
-    bad, turned = index.problems(tmp_path, table, {}, None, "eight")
+    bad, turned = verify.problems(tmp_path, table, {}, None, "eight")
     assert list(bad) == [30, 70]
     assert "no such file" in bad[70]
     assert turned == 0
@@ -361,7 +362,7 @@ def test_every_picture_is_checked_in_bounded_parts(tmp_path, monkeypatch):
 
 def test_an_unpacking_that_was_killed_is_not_taken_for_the_data_set(known, tmp_path):
     root, there = known(toy()), packed(tmp_path / "there")
-    half = root / "sources/toy/.unpacking-abcd1234"
+    half = root / "sources/toy/unpacked/.pictures-abcd1234.zip-99"
     paint(half / "pictures/a.png")
     draft = root / ".toy-0123abcd"
     paint(draft / "masks/a.png")
@@ -434,7 +435,7 @@ def test_what_another_process_prepared_meanwhile_is_not_prepared_again(known, mo
 
 @pytest.mark.parametrize("fails_at", [1, 2])
 def test_an_interrupt_between_the_renames_brings_back_what_was_there(known, monkeypatch, fails_at):
-    root, calls, rename = known(toy()), [], prepare.os.rename
+    root, calls, rename = known(toy()), [], os.rename
     upstream(root / "sources/toy")
     prepare.prepare("toy", root)
 
@@ -444,7 +445,7 @@ def test_an_interrupt_between_the_renames_brings_back_what_was_there(known, monk
             raise KeyboardInterrupt
         rename(old, new)
 
-    monkeypatch.setattr(prepare.os, "rename", interrupted)
+    monkeypatch.setattr(os, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare("toy", root, force=True)
     assert len(data.load("toy")) == 4
@@ -498,12 +499,13 @@ def test_every_missing_data_set_of_a_run_is_told(known, capsys):
     assert "`nosuch`" in said
 
 
+PUBLIC = [name for name, one in door.scripts().items() if one.value.startswith("data_scripts.public.")]
 EXPECTED = dict.fromkeys(("imagenette", "pets", "dogs_vs_cats"), "fetched")
 EXPECTED |= dict.fromkeys(("imagenet", "rfw"), "on request")
 
 
 def test_a_data_set_that_is_listed_says_what_the_list_shows():
-    for name in prepare.SCRIPTS:
+    for name in PUBLIC:
         about = prepare.described(name)
         assert about.name == name
         assert about.how == EXPECTED.get(name, "by hand")
@@ -539,7 +541,7 @@ TO_PLACE = {  # what the message must name: the files, whose page it is, and add
 }
 
 
-@pytest.mark.parametrize("name", prepare.SCRIPTS)
+@pytest.mark.parametrize("name", PUBLIC)
 def test_offline_every_script_ends_with_what_to_place_where(data_home, monkeypatch, capsys, name):
     def unreachable(url, file, checksum):
         raise Missing(f"{url} cannot be reached (ConnectionError)")

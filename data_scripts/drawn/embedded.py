@@ -5,16 +5,38 @@ import hashlib
 import json
 import multiprocessing
 import os
-import secrets
-import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from helpers.files import atomic
+
 Draw = Callable[[Path, Iterable[int]], list[tuple]]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A data set as `course data list` shows it; `prepare(root)` draws it and gives its folder."""
+
+    name: str
+    holds: str
+    prepare: Callable[[Path], Path]
+    notebooks: str = "all"
+    size: str = "none"  # of what is downloaded
+    how: str = "drawn"
+    licence: str = "MIT"
+
+    def located(self, root: Path) -> Path:
+        """Its folder below `root`."""
+        return root / self.name
+
+    def find(self, root: Path) -> Path:
+        """The same, drawn unless it is there as it is drawn today."""
+        return self.prepare(root)
 
 
 def written(root: Path, content: dict, draw: Draw, tables: dict, workers: int | None = None) -> Path:
@@ -30,18 +52,17 @@ def written(root: Path, content: dict, draw: Draw, tables: dict, workers: int | 
     folder = Path(root) / name
     if _holds(folder, content):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{name}-{secrets.token_hex(4)}")
     try:
-        for part in ("images", "masks"):
-            (draft / part).mkdir(parents=True)
-        rows = _drawn(draft, draw, images, workers or cores(), f"drawing {images} {content['generator']}")
-        for file, table in tables.items():
-            _write_csv(draft / file, [*table, *rows] if file == "index.csv" else table)
-        (draft / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
-        _put_in_place(draft, folder, content)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with atomic(folder) as draft:
+            for part in ("images", "masks"):
+                (draft / part).mkdir(parents=True)
+            rows = _drawn(draft, draw, images, workers or cores(), f"drawing {images} {content['generator']}")
+            for file, table in tables.items():
+                _write_csv(draft / file, [*table, *rows] if file == "index.csv" else table)
+            (draft / "dataset.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError:
+        if not _holds(folder, content):  # otherwise another process was faster, and drew the same
+            raise
     return folder
 
 
@@ -105,17 +126,3 @@ def _drawn(draft, draw, images, workers, title) -> list[tuple]:
 def _write_csv(path, rows) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-
-
-def _put_in_place(draft, folder, content) -> None:
-    """Rename the whole draft to its name; what was there before goes."""
-    old = draft.with_name(f"{draft.name}-old")
-    try:
-        if folder.exists():
-            folder.rename(old)
-        draft.rename(folder)
-    except OSError:
-        if not _holds(folder, content):  # otherwise another process was faster, and drew the same
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -234,3 +234,11 @@ PALETTE = [  # colours to see the ids by
 def _expect_drawable(seed, size) -> None:
     expect("seed", seed, whole(seed) and seed >= 0, "a whole number from 0")
     expect("size", size, whole(size) and size >= 64, "a whole number of pixels, at least 64")
+
+
+DATASET = embedded.Drawn(
+    name="faces",
+    holds="5,000 drawn portraits (128 px) of nobody real, with exact masks of CelebAMask's 19 regions and CelebA's "
+    "attributes",
+    prepare=prepare,
+)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from helpers.pictures import images
+from helpers.pictures import images, manifest
 from helpers.pictures.images import FITS, fitted, read_image
 from helpers.pictures.photos import OWN_COLUMNS, Photos
 
@@ -47,8 +47,6 @@ def prepare(
     Raises ValueError for a parameter out of range and for photos that have a new column already, CourseError naming a
     picture that cannot be read, FileExistsError when the folder holds something else.
     """
-    from helpers.pictures import manifest  # which imports this package
-
     expect("size", size, whole(size) and size >= 32, "a whole number of pixels, at least 32")
     expect("seed", seed, whole(seed) and seed >= 0, "a whole number from 0")
     expect("fit", fit, fit in FITS, f"one of {', '.join(FITS)}")

@@ -1,33 +1,31 @@
-"""A data set made ready: its sources gathered, checked, arranged in the one format, and put in place when whole."""
+"""A data set made ready, its sources gathered, checked, arranged in the one format, and put in place when whole."""
+
+from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock
 
+from helpers import door
 from helpers.errors import CourseError, no_room
-from helpers.pictures import tables as index
+from helpers.files import atomic
 
-from . import sources
-from .upstream import Dataset
+from . import sources, verify
 
-SCRIPTS = (
-    *("imagenette", "pets", "dogs_vs_cats", "imagenet", "mit67", "mame", "rival10"),
-    *("celeba", "celebamask_hq", "fairface", "rfw"),
-)
+if TYPE_CHECKING:
+    from .upstream import Dataset
 
 
 def described(name: str) -> Dataset:
     """What the script of that name says of its data set."""
-    return importlib.import_module(f"data_scripts.public.{name}").DATASET
+    return door.scripts()[name].load()
 
 
 def prepared(folder: Path) -> bool:
@@ -73,28 +71,16 @@ def drafted(folder: Path) -> Iterator[Path]:
 
     What was there before goes last, and comes back when anything fails. Raises CourseError when the disk is full.
     """
-    for stale in folder.parent.glob(f".{folder.name}-{'[0-9a-f]' * 8}"):  # of a process that was killed
+    for stale in folder.parent.glob(f".{folder.stem}-{'[0-9a-f]' * 8}{folder.suffix}"):  # of a process that was killed
         shutil.rmtree(stale)
-    draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    old = draft.with_name(f"{draft.name}-old")
     try:
-        draft.mkdir(parents=True)
-        yield draft
-        try:
-            if folder.exists():
-                os.rename(folder, old)
-            os.rename(draft, folder)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                os.rename(old, folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        with atomic(folder) as draft:
+            draft.mkdir()
+            yield draft
     except OSError as error:
         if not no_room(error):
             raise
         raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room, or use --root") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
@@ -102,7 +88,7 @@ def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
     found = dataset.arrange(draft / "source", draft, layout)
     table, regions = found.index, found.regions or {}
     known = None if found.classes is None else {folder for folder, *_ in found.classes}
-    bad, turned = index.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
+    bad, turned = verify.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
     out = [*found.left_out, *((table["image"][row], reason.split(": ", 1)[-1]) for row, reason in bad.items())]
     table = table.drop(index=list(bad))
     if table.empty:
@@ -124,7 +110,7 @@ def describe(draft: Path, tables: dict[str, pd.DataFrame], content: dict) -> Non
     for name, table in tables.items():
         table.to_csv(draft / name, index=False)
     sums = {name: hashlib.sha256((draft / name).read_bytes()).hexdigest() for name in sorted(tables)}
-    (draft / "dataset.json").write_text(json.dumps(content | {"tables": sums}, indent=2) + "\n")
+    (draft / "dataset.json").write_text(json.dumps(content | {"tables": sums}, indent=2) + "\n", encoding="utf-8")
 
 
 def _said(dataset: Dataset, table: pd.DataFrame, out: list) -> list[str]:

@@ -1,24 +1,29 @@
-"""Where the upstream files of a data set are: found, linked, unpacked or fetched into `<root>/sources/<name>`.
+"""Where the upstream files of a data set are, found, linked, unpacked or fetched into `<root>/sources/<name>`.
 
 A part there is the user's own file or folder, or a link: to where --from says, or into unpacked/, where every archive
 has a folder of its own.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.errors import CourseError, Missing, no_room
+from helpers.files import atomic
 
 from .archives import unpack
 from .fetch import fetch, verify
-from .upstream import Dataset, Part
 
-UNPACKED, DRAFT = "unpacked", ".unpacking-"
+if TYPE_CHECKING:
+    from .upstream import Dataset, Part
+
+UNPACKED = "unpacked"
 
 
 def folder_of(name: str, root: Path) -> Path:
@@ -42,7 +47,7 @@ def gathered(dataset: Dataset, root: Path, given: Path | None = None, online: bo
     folder, places = folder_of(dataset.name, root), places_of(dataset.name, root, given)
     layout = chosen(dataset, places, online)
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(f"{DRAFT}*"):  # of a process that was killed
+    for stale in folder.glob(f"{UNPACKED}/.*"):  # of a process that was killed
         shutil.rmtree(stale)
     parts = dataset.layouts[layout]
     for part in parts:
@@ -151,14 +156,9 @@ def link(place: Path, target: Path, within: Path) -> None:
 
 def _unpacked(archive: Path, folder: Path, into: str) -> None:
     """The archive in this folder, or below it in `into`: all of it or nothing."""
-    folder.parent.mkdir(exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=DRAFT, dir=folder.parents[1]))
-    try:
-        (draft / into).mkdir(parents=True, exist_ok=True)
+    with atomic(folder) as draft:
+        (draft / into).mkdir(parents=True)
         unpack(archive, draft / into)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _wanted(dataset: Dataset, places: list[Path]) -> str:

@@ -1,4 +1,4 @@
-"""What a data set is upstream: its parts and where each comes from; and what a script makes of them."""
+"""What a data set is upstream, its parts and where each comes from; and what a script makes of them."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+
+from . import prepare, sources
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
@@ -68,6 +70,18 @@ class Dataset:
         """How it is got: `fetched` by a program, `by hand` from a page with terms to accept, or `on request`."""
         fetched = any(all(part.url or part.optional for part in parts) for parts in self.layouts.values())
         return "on request" if self.on_request else "fetched" if fetched else "by hand"
+
+    def located(self, root: Path) -> Path:
+        """Its folder below `root`; raises Missing when it is not prepared and its files were not placed."""
+        if not prepare.prepared(root / self.name):
+            sources.chosen(self, [sources.folder_of(self.name, root)], online=False)
+        return root / self.name
+
+    def find(self, root: Path) -> Path:
+        """The same, prepared of the files that were placed."""
+        if not prepare.prepared(root / self.name):
+            prepare.prepare(self.name, root, online=False)
+        return root / self.name
 
 
 def pictures(folder: Path) -> Iterator[Path]:

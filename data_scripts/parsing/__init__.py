@@ -19,9 +19,9 @@ from torch import nn
 
 from helpers.errors import CourseError, nearest
 from helpers.networks import NORMALISE, fill, normalised, placed, read_state
-from helpers.pictures import tables as index
 from helpers.pictures.photos import Photos
 
+from ..getting.tables import read_csv
 from ..public import weights
 from .unet import SIZE, CompactUNet, trained
 
@@ -210,7 +210,7 @@ def _channels(file: Path, regions: dict[int, str]) -> tuple[str, ...]:
     """The region of each channel, from a CSV."""
     if not file.is_file():
         raise CourseError(f'mapping {file}: no such file. Expected `farl`, the path of a CSV (channel, region), or ""')
-    table = index.read_csv(file, ("channel", "region"))
+    table = read_csv(file, ("channel", "region"))
     if sorted(table["channel"]) != sorted(str(k) for k in range(len(table))):
         raise CourseError(f"{file}: channels are {', '.join(table['channel'])}; expected each of 0, 1, ... once")
     for name in table["region"]:

@@ -15,7 +15,6 @@ from tqdm.auto import tqdm
 
 from helpers import pictures as data
 from helpers.errors import CourseError
-from helpers.pictures import tables as index
 from helpers.pictures.images import ORIENTATION, fitted, open_image, read_image
 from helpers.pictures.photos import Photos
 
@@ -24,6 +23,7 @@ from ..drawn.face_paint import REGIONS
 from ..drawn.faces import PALETTE
 from ..getting import prepare, sources
 from ..getting.fetch import digest
+from ..getting.tables import classes
 from ..public import weights
 from . import Parser
 
@@ -125,8 +125,8 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
         tables = {"index.csv": table, "regions.csv": pd.DataFrame(NAMES.items(), columns=["id", "region"])}
         if left_out:
             tables["left_out.csv"] = pd.DataFrame(left_out, columns=["image", "reason"])
-        if (source / "classes.csv").is_file():
-            tables["classes.csv"] = index.read_csv(source / "classes.csv", ())
+        if (known := classes(source / "classes.csv")) is not None:
+            tables["classes.csv"] = known
         prepare.describe(draft, tables, content | {"turned": turned})
     return left_out
 

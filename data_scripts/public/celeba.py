@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.errors import CourseError
-from helpers.pictures import tables as index
 
+from ..getting.tables import read_csv
 from ..getting.upstream import Arranged, Dataset, Part, pictures
 
 SPLITS = {0: "train", 1: "val", 2: "test"}
@@ -55,7 +55,7 @@ def attributes(file: Path) -> pd.DataFrame:
     Raises CourseError for a file that is cut short, and for other values than -1 and 1.
     """
     if file.suffix == ".csv":
-        table = index.read_csv(file, ("image_id",)).set_index("image_id")
+        table = read_csv(file, ("image_id",)).set_index("image_id")
         table = table.apply(pd.to_numeric, errors="coerce")
     else:
         count, names = _head(file)
@@ -76,7 +76,7 @@ def attributes(file: Path) -> pd.DataFrame:
 def partition(file: Path) -> pd.Series:
     """train, val or test by the pictures' names. Raises CourseError for another number than 0, 1 and 2."""
     if file.suffix == ".csv":
-        table = index.read_csv(file, ("image_id", "partition"))
+        table = read_csv(file, ("image_id", "partition"))
         found = pd.to_numeric(table.set_index("image_id")["partition"], errors="coerce").rename(file.name)
         _once(file, found.index)
     else:

@@ -12,12 +12,13 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers.errors import CourseError
-from helpers.pictures.images import check_image, read_layers
+from helpers.pictures.images import read_layers
 
 from ..drawn.embedded import cores
 from ..drawn.face_paint import REGIONS  # in the order in which the authors' g_mask.py paints them, and with its ids
 from ..drawn.faces import PALETTE
 from ..getting.upstream import Arranged, Dataset, Part, pictures
+from ..getting.verify import check_image
 from . import celeba
 
 IMAGES, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.errors import CourseError
-from helpers.pictures import tables as index
 from helpers.pictures.images import open_image
 
+from ..getting.tables import read_csv
 from ..getting.upstream import Arranged, Dataset, Part, pictures
 
 COLUMNS = ("file", "age", "gender", "race", "service_test")
@@ -39,7 +39,7 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
 
 def _labels(file: Path) -> pd.DataFrame:
     """The rows of a label file, one a picture, without the white space and the byte order mark of some editors."""
-    table = index.read_csv(file, ())
+    table = read_csv(file, ())
     table.columns = [name.strip() for name in table.columns]
     if missing := [name for name in COLUMNS if name not in table]:
         raise CourseError(

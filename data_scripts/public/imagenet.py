@@ -13,8 +13,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from helpers.errors import CourseError, Missing
-from helpers.pictures import tables as index
 
+from ..getting.tables import classes, read_csv
 from ..getting.upstream import PICTURES, Arranged, Dataset, Part
 
 CLASSES = 1000
@@ -91,7 +91,7 @@ def _flat(made: Path, place: str, names: list[str], truth: dict[str, str]) -> tu
 def _truth(source: Path) -> dict[str, str]:
     """The WordNet id of each validation picture by its name without .JPEG; {} where no ground truth is there."""
     if (file := source / SOLUTION).is_file():
-        table = index.read_csv(file, ("ImageId", "PredictionString"))
+        table = read_csv(file, ("ImageId", "PredictionString"))
         wnids = table["PredictionString"].str.split(n=1).str[0]  # boxes follow: `n03995372 85 1 499 272 ...`
         wrong = table["ImageId"][~wnids.fillna("").str.fullmatch(WNID.pattern)]
         if len(wrong):
@@ -136,7 +136,7 @@ def _classes(source: Path, wnids: set[str]) -> list[tuple[str, int, str]]:
         if len(wnids) != CLASSES:
             raise CourseError(f"{mapping}: {len(wnids)} classes; expected {CLASSES}, one a line: n01440764 tench, ...")
     elif (given := source / "classes.csv").is_file():
-        table = index.classes(given).sort_values("index")
+        table = classes(given).sort_values("index")
         if unknown := sorted(wnids - set(table["folder"])):
             raise CourseError(f"{given}: no row for {unknown[0]} ({len(unknown)} classes without one)")
         return list(table.itertuples(index=False, name=None))

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.errors import CourseError
-from helpers.pictures import tables as index
 
+from ..getting.folder import SPLITS
+from ..getting.tables import read_csv
 from ..getting.upstream import Arranged, Dataset, Part, pictures
 
 TABLE = "MAMe_dataset.csv"
@@ -49,7 +50,7 @@ def read(file: Path) -> pd.DataFrame:
 
     Raises CourseError naming what is missing and what was found, and for a subset that is none.
     """
-    found = index.read_csv(file, ())
+    found = read_csv(file, ())
     names = {column.strip().lower(): column for column in found}
     if missing := [column for column in COLUMNS if column.lower() not in names]:
         raise CourseError(
@@ -57,7 +58,7 @@ def read(file: Path) -> pd.DataFrame:
             f"Get {TABLE} out of {METADATA.archive} again"
         )
     image, medium, subset = (found[names[column.lower()]].str.strip() for column in COLUMNS)
-    split = subset.str.lower().map(index.SPLITS)
+    split = subset.str.lower().map(SPLITS)
     if split.isna().any():
         row = split.isna().idxmax()
         raise CourseError(f"{file}: Subset of {image[row]} is {subset[row]!r}; expected train, val or test")

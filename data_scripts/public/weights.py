@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import secrets
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import torchvision
 from filelock import FileLock
 
 from helpers.errors import CourseError, Missing, nearest, no_room
+from helpers.files import atomic
 from helpers.networks import published
 from helpers.networks.state import read_state
 from helpers.pictures import data_root
@@ -196,13 +196,8 @@ def _check(one: Weights, file: Path, remove: bool = False) -> None:
 
 
 def _copied(source: Path, file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
-    try:
+    with atomic(file) as draft:
         shutil.copyfile(source, draft)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _wanted(missing: list[Weights], root: Path, reason: str) -> str:

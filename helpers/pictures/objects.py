@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from scipy import ndimage
 
-from .images import check_image
+from .images import ORIENTATION, open_image
 from .photos import Photos
 
 
@@ -19,10 +19,9 @@ def object_masks(photos: Photos, size: int) -> torch.Tensor | None:
         return None
     ground = [i for i, name in photos.regions.items() if name == "background"] or [0]
     masks = torch.zeros(len(photos), size, size, dtype=torch.bool)
-    for rows in torch.from_numpy(np.flatnonzero(photos.table["mask"] != "")).split(256):
-        for row, mask in zip(rows, photos.masks(rows), strict=True):
-            shrunk = Image.fromarray((~np.isin(mask, ground)).astype(np.uint8)).resize((size, size), Image.NEAREST)
-            masks[row] = torch.from_numpy(np.array(shrunk, dtype=bool))
+    for row in np.flatnonzero(photos.table["mask"] != ""):
+        mask = (~np.isin(photos.masks([row])[0], ground)).astype(np.uint8)
+        masks[row] = torch.from_numpy(np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)))
     return masks
 
 
@@ -33,8 +32,10 @@ def given_boxes(photos: Photos, column: str = "box") -> torch.Tensor | None:
     boxes = torch.full((len(photos), 4), torch.nan)
     for row, (file, box) in enumerate(zip(photos.table["image"], photos.table[column], strict=True)):
         if isinstance(box, str) and box:
-            (width, height), _ = check_image(photos.root / file)
-            boxes[row] = torch.tensor([float(v) for v in box.split()]) / torch.tensor([width, height] * 2)
+            image = open_image(photos.root / file)
+            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+            sides = torch.tensor(image.size[::-1] if turned else image.size)
+            boxes[row] = torch.tensor([float(v) for v in box.split()]) / sides.repeat(2)
     return boxes
 
 
@@ -44,10 +45,10 @@ def on_other_backgrounds(images: torch.Tensor, masks: torch.Tensor, labels: torc
     What the other picture showed there is painted over with the nearest of its background's pixels. Pictures whose
     object or background is empty stay as they are.
     """
-    rng, labels, out = np.random.default_rng(seed), labels.numpy(), images.clone()
+    rng, classes, out = np.random.default_rng(seed), labels.numpy(), images.clone()
     usable = (masks.flatten(1).any(1) & ~masks.flatten(1).all(1)).numpy()
     for row in np.flatnonzero(usable):
-        others = np.flatnonzero(usable & (labels != labels[row]))
+        others = np.flatnonzero(usable & (classes != classes[row]))
         if len(others):
             ground = _without_object(images[(other := int(rng.choice(others)))], masks[other])
             out[row] = torch.where(masks[row], images[row], ground)

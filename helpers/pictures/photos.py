@@ -1,7 +1,7 @@
 """Pictures with labels, held as a table, read from their files when they are asked for."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from ..errors import CourseError
-from .images import FITS, fitted, read_image, read_layers, read_mask
+from .images import FITS, fitted, open_image, read_image, read_layers, read_mask
 
 OWN_COLUMNS = ("image", "split", "label", "mask", "layers", "box")  # of index.csv; all others are attributes
 
@@ -32,7 +32,7 @@ class Photos:
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.table)
 
     @cached_property
@@ -40,7 +40,7 @@ class Photos:
         """`(N,)` position of each picture's class in `classes`."""
         return torch.tensor(self.table["_class"].to_numpy(dtype=np.int64, copy=True))
 
-    def rows(self, keep) -> "Photos":
+    def rows(self, keep: np.ndarray | Iterable[int]) -> "Photos":
         """Only the rows that a boolean mask or a list of positions keeps."""
         mask = isinstance(keep, np.ndarray) and keep.dtype == bool
         return replace(self, table=self.table[keep] if mask else self.table.iloc[list(keep)])
@@ -68,9 +68,13 @@ class Photos:
 
     def masks(self, rows: Iterable[int]) -> list[np.ndarray]:
         """Region ids `(H, W)` uint8 of the pictures at these positions, each at its picture's own size."""
+        return [read_mask(file) for file in self.mask_files(rows)]
+
+    def mask_files(self, rows: Iterable[int]) -> list[Path]:
+        """The masks' files of the pictures at these positions. Raises CourseError where the set has no masks."""
         if "mask" not in self.table:
             raise CourseError(f"{self.root}: index.csv has no column `mask`, which this needs")
-        return [read_mask(self.root / self.table["mask"].iloc[int(i)]) for i in rows]
+        return [self.root / self.table["mask"].iloc[int(i)] for i in rows]
 
     def layers(self, rows: Iterable[int]) -> torch.Tensor:
         """`(n, R, H, W)` bool: each region of `regions` in their order, where pixels may belong to several or to none.
@@ -91,3 +95,35 @@ class Photos:
         if folder:
             return read_layers(self.root / folder, list(self.regions.values()))
         return read_mask(self.root / self.table["mask"].iloc[row]) == ids[:, None, None]
+
+
+def reader(photos: Photos, size: int, fit: str, budget: int = 1 << 31) -> Callable[[Iterable[int]], torch.Tensor]:
+    """positions -> pictures, as `Photos.images`; all decoded once and held when they fit into `budget` bytes."""
+    return _held(lambda rows: photos.images(rows, size, fit), len(photos), 3 * size * size, budget)
+
+
+def layer_reader(photos: Photos, budget: int = 1 << 28) -> Callable[[Iterable[int]], torch.Tensor]:
+    """positions -> layers, as `Photos.layers`; all read once and held when they fit into `budget` bytes."""
+    height, width = mask_size(photos)
+    return _held(photos.layers, len(photos), len(photos.regions) * height * width, budget)
+
+
+def _held(read: Callable, n: int, each: int, budget: int) -> Callable[[Iterable[int]], torch.Tensor]:
+    if n * each > budget:
+        return read
+    held = read(range(n))
+    return lambda rows: held[torch.as_tensor(list(rows), dtype=torch.long)]
+
+
+def mask_size(photos: Photos) -> tuple[int, int]:
+    """The height and width that all masks have. Raises CourseError naming one that differs."""
+    files = photos.mask_files(range(len(photos)))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        sizes = list(pool.map(lambda file: open_image(file).size, files))
+    for file, (width, height) in zip(files, sizes, strict=True):
+        if (width, height) != sizes[0]:
+            raise CourseError(
+                f"{file}: {width} x {height} pixels, where {files[0].name} has {sizes[0][0]} x {sizes[0][1]}; "
+                f"faces are summed region by region, so all must have one size"
+            )
+    return sizes[0][1], sizes[0][0]

@@ -1,19 +1,19 @@
-"""Which pictures: by an attribute, or as many from every combination of several.
+"""Which pictures: by an attribute, as many from every combination of several, or with attributes tied to a target.
 
 An attribute is written `name` (a column of 0 and 1), `name=value` (1 where the column holds it) or `name>=number`.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
 from ..errors import CourseError, nearest
-from . import tables as index
 from .photos import OWN_COLUMNS, Photos
 
 
@@ -95,10 +95,85 @@ def without(learning: Photos, faces: Photos) -> tuple[Photos, int]:
     if not file.is_file():
         return learning, 0
     names = learning.table["image"].str.replace(r".*[/\\]", "", regex=True)
-    repeated = names.isin(index.read_csv(file, ("image",))["image"]).to_numpy()
+    repeated = names.isin(pd.read_csv(file, dtype=str)["image"]).to_numpy()
     if repeated.all():
         raise CourseError(f"{learning.root}: all {len(learning):,} pictures are in {file}; learn from another data set")
     return learning.rows(~repeated), int(repeated.sum())
+
+
+def own_outputs(photos: Photos) -> Photos:
+    """The same pictures for a network trained on them: one output a class, in the order of `classes`."""
+    return replace(photos, outputs=torch.arange(len(photos.classes)))
+
+
+def divided(photos: Photos, share: float = 0.2, seed: int = 0) -> Photos:
+    """The same pictures with `share` of every class in split val, at least two where it has four, the rest in train."""
+    table, rng = photos.table.copy(), np.random.default_rng(seed)
+    table["split"] = "train"
+    for label, group in table.groupby("label"):
+        if len(group) < 2:
+            raise CourseError(
+                f"{photos.root}: class `{label}` has {len(group)} picture; training and checking need two"
+            )
+        kept_back = max(2 if len(group) >= 4 else 1, round(share * len(group)))  # comparisons within a class need two
+        table.loc[rng.permutation(group.index)[:kept_back], "split"] = "val"
+    return replace(photos, table=table)
+
+
+class Biased(NamedTuple):
+    """Pictures of `biased`, the cells of each split drawn from, and the correlation or phi that split train has."""
+
+    photos: Photos
+    cells: pd.DataFrame
+    reached: float
+
+
+def biased(
+    photos: Photos,
+    target: str,
+    attributes: str | Iterable[str],
+    correlation: float | None = None,
+    *,
+    phi: float | None = None,
+    balanced_test: bool = True,
+    seed: int = 0,
+) -> Biased:
+    """As many pictures of split train as can be with the attributes tied to the target, which becomes their label.
+
+    The classes are balanced. `correlation` is P(every attribute = y | target = y); what is left of a class is divided
+    evenly between its other cells (FaceX, section 4.1). `phi` is the coefficient of the target and one attribute. In
+    the other splits all cells get one size; `balanced_test=False` leaves these as they are. Cells are filled without
+    replacement, their sizes rounded down, and listed: share wanted, available, taken.
+    Raises CourseError naming a cell that is needed and empty or, with phi, too small for one picture of each.
+    """
+    names = [target, attributes] if isinstance(attributes, str) else [target, *attributes]
+    tied = shares(len(names) - 1, correlation, phi)
+    photos, splits = labelled(photos, target), photos.table["split"].to_numpy()
+    bits = np.column_stack([values(photos, name) for name in names])
+    others = sorted({*splits} - {"train"}) if balanced_test else []
+    wanted = {"train": tied} | dict.fromkeys(others, dict.fromkeys(tied, 1 / len(tied)))
+    kept, tables = [np.flatnonzero(~np.isin(splits, [*wanted]))], []
+    for split, share in wanted.items():
+        here = {c: np.flatnonzero((splits == split) & (bits == c).all(1)) for c in share}
+        room = {c: len(here[c]) / share[c] for c in share if share[c]}
+        size = min(room.values()) if phi is None else int(min(room.values()) + 1e-9)  # FaceX does not round it
+        taken = {c: int(size * share[c] + 1e-9) for c in share}  # 1e-9: 0.29999 / 0.1 would lose a picture
+        if not size or (phi is not None and not all(taken[c] for c in room)):
+            cell = min(room, key=room.get)
+            said = ", ".join(f"{name}: {bit}" for name, bit in zip(names, cell, strict=True))
+            asked = f"correlation {correlation}" if phi is None else f"phi {phi}"
+            asked = asked if split == "train" else "balanced_test (False leaves this split as it is)"
+            there = f"{n}, too few" if (n := len(here[cell])) else "none"
+            raise CourseError(f"{photos.root}, split {split}: {asked} needs pictures with {said}; there are {there}")
+        rng = np.random.default_rng(seed)  # anew for each split: the test pictures stay whatever train has
+        kept += [rng.permutation(here[c])[: taken[c]] for c in share]
+        table = pd.DataFrame([(split, *c) for c in share], columns=["split", *names])
+        available = [len(rows) for rows in here.values()]
+        tables.append(table.assign(share=share.values(), available=available, taken=taken.values()))
+    taken = tables[0]["taken"]
+    n, agree = int(taken.sum()), int(taken[[len({*c}) == 1 for c in tied]].sum())
+    reached = agree / n if phi is None else (2 * agree - n) / n  # the margins are balanced
+    return Biased(photos.rows(np.sort(np.concatenate(kept))), pd.concat(tables, ignore_index=True), reached)
 
 
 def _some(column: pd.Series) -> str:

@@ -1,13 +1,10 @@
 """The commands `course data ...`: what data sets there are, and getting them ready."""
 
-import importlib
 import shutil
 import textwrap
 from pathlib import Path
 
-from data_scripts import EMBEDDED
-from data_scripts.getting import prepare
-from helpers import pictures
+from helpers import door
 from helpers.errors import CourseError, nearest
 
 
@@ -40,12 +37,9 @@ def _list(_) -> int:
     from data_scripts.public import weights
 
     rows = [("name", "prepared", "notebooks", "size", "how", "licence", "what it is")]
-    for name, what in EMBEDDED.items():
-        rows.append((name, _ready(name), "all", "none", "drawn", "MIT", what))
-    for name in prepare.SCRIPTS:
-        about = prepare.described(name)
+    for name, about in _known().items():
         rows.append((name, _ready(name), about.notebooks, about.size, about.how, about.licence, about.holds))
-    rows.append(("weights", weights.ready(pictures.data_root()), *weights.LISTED))
+    rows.append(("weights", weights.ready(door.data_root()), *weights.LISTED))
     print_table(rows, widest=16)
     print(
         "\n`course data prepare NAME` fetches it, or says what is to be got by hand from where, and where to place it."
@@ -53,45 +47,55 @@ def _list(_) -> int:
     return 0
 
 
+def _known() -> dict:
+    """What the scripts say of their data sets, by name: first those that are drawn here."""
+    known = {name: script.load() for name, script in door.scripts().items()}
+    return dict(sorted(known.items(), key=lambda one: one[1].how != "drawn"))
+
+
 def _ready(name: str) -> str:
-    return "yes" if prepare.prepared(pictures.data_root() / name) else "no"
+    from data_scripts.getting import prepare  # which brings pandas and torch: not for `course --help`
+
+    return "yes" if prepare.prepared(door.data_root() / name) else "no"
 
 
 def _prepare(arguments) -> int:
-    known, root = ("all", *EMBEDDED, *prepare.SCRIPTS, "weights"), arguments.root or pictures.data_root()
-    if arguments.name not in known:
+    known = _known()
+    names, drawn = ("all", *known, "weights"), ["all", *(name for name in known if known[name].how == "drawn")]
+    if arguments.name not in names:
         raise CourseError(
-            f"no data set `{arguments.name}`.{nearest(arguments.name, known)} There are: {', '.join(known)}"
+            f"no data set `{arguments.name}`.{nearest(arguments.name, names)} There are: {', '.join(names)}"
         )
     if arguments.only and arguments.name != "weights":
         raise CourseError(f"{' '.join(arguments.only)}: only `weights` is prepared in parts")
-    if arguments.given and arguments.name in ("all", *EMBEDDED):
+    if arguments.given and arguments.name in drawn:
         raise CourseError(f"--from {arguments.given}: {arguments.name} is drawn here, nothing is downloaded for it")
-    if arguments.force and arguments.name not in prepare.SCRIPTS:
+    if arguments.force and arguments.name in (*drawn, "weights"):
         raise CourseError(f"--force: {arguments.name} is what it should be, or is made again by itself")
     try:
-        lines = _prepared(arguments, root)
+        lines = _prepared(arguments, arguments.root or door.data_root(), drawn)
     except OSError as error:  # a place that cannot be written, or that holds something else
         raise CourseError(f"{arguments.name}: {error}") from None
     print(*lines, sep="\n")
     return 0
 
 
-def _prepared(arguments, root: Path) -> list[str]:
+def _prepared(arguments, root: Path, drawn: list[str]) -> list[str]:
+    from data_scripts.getting import prepare
     from data_scripts.public import weights
 
     if arguments.name == "weights":
         return weights.prepare(arguments.only, root, arguments.given)
-    if arguments.name in prepare.SCRIPTS:
+    if arguments.name not in drawn:
         return prepare.prepare(arguments.name, root, arguments.given, arguments.force)
-    names = EMBEDDED if arguments.name == "all" else [arguments.name]
-    return [str(importlib.import_module(f"data_scripts.drawn.{name}").prepare(root)) for name in names]
+    names = drawn[1:] if arguments.name == "all" else [arguments.name]
+    return [str(door.scripts()[name].load().find(root)) for name in names]
 
 
 def _masks(arguments) -> int:
     from data_scripts.parsing import masks
 
-    root = arguments.root or pictures.data_root()
+    root = arguments.root or door.data_root()
     print(*masks.write(arguments.dataset, arguments.parser, arguments.channels, root, arguments.name), sep="\n")
     return 0
 

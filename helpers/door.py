@@ -1,0 +1,97 @@
+"""The one door to the scripts of data sets: where a set is, and made ready on first use. Nothing is downloaded here.
+
+A script is an entry point of the group `course.datasets`: the set's name, and an object as `Script` says. Any package
+may add one. What has no script, a folder or a picture of one's own, is arranged by the script `folder`.
+"""
+
+import hashlib
+import json
+import os
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Protocol
+
+from .errors import CourseError, nearest
+
+REPO = Path(__file__).resolve().parents[1]
+GROUP, FOLDER = "course.datasets", "folder"
+
+
+class Script(Protocol):
+    """What a data set's script can do. `root` is where prepared data live."""
+
+    def located(self, root: Path) -> Path:
+        """The folder that the set has or will have, nothing made. Raises Missing saying what to place where."""
+
+    def find(self, root: Path) -> Path:
+        """The same folder with the set in the one format, made of what is there. Raises Missing as `located` does."""
+
+
+def data_root() -> Path:
+    """Where prepared data and trained weights live: $COURSE_DATA, else `data/` in the project."""
+    return Path(os.environ.get("COURSE_DATA") or REPO / "data")
+
+
+def scripts() -> dict[str, EntryPoint]:
+    """The data sets that have a script, by name; `.load()` gives the script."""
+    return {one.name: one for one in entry_points(group=GROUP) if one.name != FOLDER}
+
+
+def located(dataset: str | Path) -> Path:
+    """Where a data set is or will be, nothing made. Raises CourseError saying what to do when there is none."""
+    name, known = str(dataset), scripts()
+    for place in (Path(name).expanduser(), data_root() / name):
+        if place.exists() and not (name in known and place == data_root() / name):
+            return place
+    if name in known:
+        return known[name].load().located(data_root())
+    raise CourseError(
+        f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, known)} "
+        f"Give a picture, a folder (with index.csv, one sub-folder per class, or only pictures) or one of: "
+        f"{', '.join(known)}"
+    )
+
+
+def find(dataset: str | Path) -> Path:
+    """Where a data set lies; an embedded one, or one whose files were placed, is made on first use.
+
+    Nothing is downloaded. Raises CourseError as `located` does.
+    """
+    place, known = located(dataset), scripts()
+    ours = str(dataset) in known and place == data_root() / str(dataset)
+    return known[str(dataset)].load().find(data_root()) if ours else place
+
+
+def tables(place: Path) -> Path:
+    """The folder with a data set's checked tables in the one format: its own, when it was made here.
+
+    Those of any other folder, or of a picture, are written by the script `folder`: index.csv with what can be read, and
+    bad.csv with the rest.
+    """
+    if recipe(place):
+        return place
+    (script,) = entry_points(group=GROUP, name=FOLDER)
+    return script.load()(place, data_root())
+
+
+def recipe(place: Path) -> dict:
+    """dataset.json of a data set that was made here, which tells all of it; {} for any other."""
+    file = place / "dataset.json"
+    ours = file.is_file() and place.resolve().is_relative_to(data_root().resolve())
+    return json.loads(file.read_text(encoding="utf-8")) if ours else {}
+
+
+def manifest(dataset: str | Path) -> str:
+    """A short hash that changes when the data set does: its tables, and name, size and time of every other file."""
+    place = find(dataset)
+    if recipe(place):
+        return hashlib.sha256((place / "dataset.json").read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256()
+    base, files = (place.parent, [place]) if place.is_file() else (place, place.rglob("*"))
+    for file in sorted(p for p in files if p.is_file()):
+        digest.update(str(file.relative_to(base)).encode())
+        if file.suffix == ".csv":
+            digest.update(file.read_bytes())
+        else:
+            digest.update(f"{file.stat().st_size} {file.stat().st_mtime_ns}".encode())
+    return digest.hexdigest()[:12]
