@@ -22,10 +22,8 @@ from . import page
 from .execute import execute
 from .plans import OUT, PROFILES, REPO, Plan, notebook, notebooks, plan, profile_values, title
 
-__all__ = [
-    *("OUT", "PROFILES", "REPO", "Plan", "notebook", "notebooks", "plan", "profile_values", "title"),
-    *("reason", "results", "run", "write_index"),
-]
+__all__ = ["OUT", "PROFILES", "REPO", "Plan", "notebook", "notebooks", "plan", "profile_values", "title"]
+__all__ += ["reason", "results", "run", "write_index"]
 
 
 def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
