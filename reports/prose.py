@@ -4,6 +4,7 @@ import re
 from html import escape
 from itertools import count
 
+import nh3
 from bs4 import BeautifulSoup
 from markupsafe import Markup
 from nbconvert.filters.markdown_mistune import (
@@ -89,39 +90,62 @@ class Prose(IPythonRenderer):
             return f'<span class="no-image">{escape(text)}</span>'
 
 
-_ACTIVE = "script iframe frame object embed link meta base form noscript template style[scoped]"
-_LOADING = {"src", "srcset", "poster", "background", "href", "xlink:href", "action", "formaction", "ping", "srcdoc"}
-_FETCH = re.compile(r"url\s*\(|@import|image-set", re.I)
+_MATH = (
+    "math mrow mi mn mo mtext ms mspace mfrac msqrt mroot msub msup msubsup munder mover munderover mtable mtr mtd "
+    "mstyle mpadded mphantom menclose merror mmultiscripts mprescripts"
+)
+_MATH_SAYS = (
+    "display class width height depth lspace rspace form fence separator stretchy symmetric largeop movablelimits "
+    "minsize maxsize accent accentunder linethickness displaystyle scriptlevel mathvariant columnalign columnspacing "
+    "rowspacing columnspan rowspan"
+)
+TAGS = nh3.ALLOWED_TAGS - {"area", "map"} | {"tfoot", *_MATH.split()}
+ATTRIBUTES = {
+    "*": {"class"},
+    "a": {"href", "title"},
+    "img": {"src", "alt", "title", "width", "height"},
+    "ol": {"start"},
+    "details": {"open"},
+    "time": {"datetime"},
+    **{f"h{level}": {"id"} for level in range(1, 7)},
+    **{cell: {"colspan", "rowspan", "scope", "style"} for cell in ("td", "th")},
+    **{tag: set(_MATH_SAYS.split()) for tag in _MATH.split()},
+}
+_VALUES = {
+    "src": re.compile(r"data:image/", re.I),  # nothing is loaded
+    "href": re.compile(r"https?:|mailto:|#|[^:]*$", re.I),
+    "style": re.compile(r"\s*text-align:\s*(left|right|center);?\s*$"),  # what Markdown and pandas write
+}
 _NUMBER = re.compile(r"[-+−]?[\d.,]+([eE][-+]?\d+)?\s?%?|NaN|[–-]?")
-_LINK = re.compile(r"(https?:|mailto:|[^:]*$)", re.I)
 
 
 def clean(html: str, caption: str | None = None) -> Markup:
-    """HTML without anything that runs or loads; tables get a caption, scoped headers and a box to scroll in."""
+    """HTML of tags and attributes that neither run nor load; tables get captions, headers and a box to scroll in."""
     soup = BeautifulSoup(html, "html.parser")
-    for tag in soup.select(_ACTIVE.replace(" ", ",")) + [s for s in soup.select("style") if _FETCH.search(s.text)]:
-        tag.decompose()
-    for tag in soup.find_all(True):
-        source = tag.get("src", "")
-        for name in [name for name, value in tag.attrs.items() if not _harmless(tag.name, name, str(value))]:
-            del tag[name]
-        if tag.name == "img" and "src" not in tag.attrs:
+    for picture in soup.find_all("img"):
+        source = str(picture.get("src", ""))
+        if not _VALUES["src"].match(source):
             link = f' (<a href="{escape(source)}">{escape(source)}</a>)' if re.match("https?:", source) else ""
-            words = f'<span class="no-image">{escape(tag.get("alt") or "picture")}{link}</span>'
-            tag.replace_with(BeautifulSoup(words, "html.parser"))
-        elif tag.name == "img" and not tag.get("alt"):
-            tag["alt"], tag["class"] = "No description", "no-description"
+            words = f'<span class="no-image">{escape(str(picture.get("alt") or "picture"))}{link}</span>'
+            picture.replace_with(BeautifulSoup(words, "html.parser"))
+        elif not picture.get("alt"):
+            picture["alt"], picture["class"] = "No description", "no-description"
     for table in soup.find_all("table"):
         _readable(soup, table, caption)
-    return Markup(str(soup))
+    return Markup(
+        nh3.clean(
+            str(soup),
+            tags=TAGS,
+            attributes=ATTRIBUTES,
+            attribute_filter=_harmless,
+            url_schemes={"http", "https", "mailto", "data"},
+            link_rel=None,
+        )
+    )
 
 
-def _harmless(tag, name, value):
-    if tag == "a" and name == "href":
-        return _LINK.match(re.sub(r"[\s\x00-\x1f]", "", value))
-    if name in _LOADING:
-        return value.startswith("data:image/") if tag == "img" and name == "src" else value.startswith("#")
-    return not name.startswith("on") and not (name == "style" and _FETCH.search(value))
+def _harmless(tag: str, name: str, value: str) -> str | None:
+    return value if name not in _VALUES or _VALUES[name].match(value) else None
 
 
 def _readable(soup, table, caption):
@@ -148,6 +172,3 @@ def _readable(soup, table, caption):
         table.insert(0, tag := soup.new_tag("caption"))
         tag.string, tag["class"] = caption or f"Table: {heads}", "" if caption else "unseen"
     table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
-
-
-# -------------------------------------------------------------------------------------------- filters
