@@ -12,43 +12,47 @@ from PIL import Image
 from .shapes import Part, blurred, colour, curve, rasterised
 
 
-def mix(dark, light, share) -> np.ndarray:
+def mix(dark: np.ndarray, light: np.ndarray, share: np.ndarray) -> np.ndarray:
     """`dark` where share `(H, W)` is 0, `light` where it is 1."""
     return dark + np.clip(share, 0, 1)[..., None] * (light - dark)
 
 
-def resized(grid, size) -> np.ndarray:
+def resized(grid: np.ndarray, size: int) -> np.ndarray:
     return np.asarray(Image.fromarray(grid.astype(np.float32)).resize((size, size), Image.Resampling.BICUBIC))
 
 
-def noise(rng, size, across=4, down=None, octaves=3) -> np.ndarray:
+def noise(
+    rng: np.random.Generator, size: int, across: int = 4, down: int | None = None, octaves: int = 3
+) -> np.ndarray:
     """Smooth noise from 0 to 1: grids of random numbers enlarged, each octave twice as fine and half as strong."""
-    total = 0
+    total = np.zeros((size, size), np.float32)
     for k in range(octaves):
         total = total + resized(rng.random(((down or across) << k, across << k)), size) / 2**k
     return (total - total.min()) / (np.ptp(total) + 1e-9)
 
 
-def coordinates(rng, size, tilt=180):
+def coordinates(rng: np.random.Generator, size: int, tilt: float = 180) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns from 0 to 1, turned by up to `tilt` degrees."""
     y, x = np.mgrid[:size, :size] / size
     a = np.radians(rng.uniform(-tilt, tilt))
     return np.cos(a) * y - np.sin(a) * x, np.sin(a) * y + np.cos(a) * x
 
 
-def wave(t, size, periods):
+def wave(t: np.ndarray, size: int, periods: float) -> np.ndarray:
     """A square wave of t, 0 or 1, whose steps are one pixel wide."""
     return np.clip(0.5 + np.sin(2 * np.pi * periods * t) * size / (2 * np.pi * periods), 0, 1)
 
 
 @cache
-def texture(name) -> Image.Image:
+def texture(name: str) -> Image.Image:
     """A photograph that comes inside the scikit-image package; nothing is fetched."""
     with as_file(files("skimage") / "data" / f"{name}.png") as path:
         return Image.open(path).convert("L")
 
 
-def photographed(rng, name, size, closest, dark, light):
+def photographed(
+    rng: np.random.Generator, name: str, size: int, closest: float, dark: np.ndarray, light: np.ndarray
+) -> np.ndarray:
     """A random window of a texture, tinted; `closest` is the smallest window's share of the photograph."""
     picture = texture(name)
     side = int(rng.uniform(closest, 0.95) * picture.width)
@@ -59,7 +63,7 @@ def photographed(rng, name, size, closest, dark, light):
     return mix(dark, light, (grey - low) / (high - low))
 
 
-def bokeh(rng, size):
+def bokeh(rng: np.random.Generator, size: int) -> np.ndarray:
     y, x = np.mgrid[:size, :size] / size
     picture = mix(colour(rng, value=(0.15, 0.28)), colour(rng, value=(0.35, 0.5)), noise(rng, size, 2))
     hue = rng.uniform(0, 360)
@@ -72,7 +76,7 @@ def bokeh(rng, size):
     return picture
 
 
-def brick(rng, size):
+def brick(rng: np.random.Generator, size: int) -> np.ndarray:
     middle = rng.choice([10, 30, 210])  # red, yellow and grey-blue bricks
     hue = (middle - 12, middle + 12)
     return photographed(
@@ -80,7 +84,7 @@ def brick(rng, size):
     )
 
 
-def checks(rng, size):
+def checks(rng: np.random.Generator, size: int) -> np.ndarray:
     y, x = coordinates(rng, size, 45)
     hue, n = rng.uniform(0, 360), rng.uniform(3, 6)
     rows, columns = wave(y + rng.random(), size, n), wave(x + rng.random(), size, n)
@@ -90,20 +94,20 @@ def checks(rng, size):
     return cloth * (0.9 + 0.1 * noise(rng, size, 32, octaves=1)[..., None])
 
 
-def grass(rng, size):
+def grass(rng: np.random.Generator, size: int) -> np.ndarray:
     hue = (65, 135)
     return photographed(
         rng, "grass", size, 0.4, colour(rng, hue, value=(0.15, 0.3)), colour(rng, hue, value=(0.65, 0.9))
     )
 
 
-def gravel(rng, size):
+def gravel(rng: np.random.Generator, size: int) -> np.ndarray:
     hue = rng.uniform(0, 360)
     dark, light = (colour(rng, (hue, hue + 30), (0.03, 0.2), value) for value in ((0.12, 0.3), (0.75, 0.95)))
     return photographed(rng, "gravel", size, 0.45, dark, light)
 
 
-def meadow(rng, size):
+def meadow(rng: np.random.Generator, size: int) -> np.ndarray:
     """Sky over rolling hills, each nearer one darker."""
     y, x = np.mgrid[:size, :size] / size
     picture = mix(colour(rng, (190, 230), value=(0.75, 0.9)), colour(rng, (20, 60), (0.08, 0.3), (0.9, 1)), y * 1.6)
@@ -116,7 +120,7 @@ def meadow(rng, size):
     return picture
 
 
-def sky(rng, size):
+def sky(rng: np.random.Generator, size: int) -> np.ndarray:
     """Clouds: smooth noise, brighter towards the horizon."""
     y = np.linspace(0, 1, size)[:, None]
     blue = mix(
@@ -128,14 +132,14 @@ def sky(rng, size):
     return mix(blue, colour(rng, (20, 60), (0, 0.08), (0.92, 1)), (cloud - rng.uniform(0.4, 0.55)) * 3)
 
 
-def stripes(rng, size):
+def stripes(rng: np.random.Generator, size: int) -> np.ndarray:
     _, x = coordinates(rng, size, 70)
     hue, n, start = rng.uniform(0, 360), rng.uniform(3.5, 7), rng.random()
     pale, strong = colour(rng, saturation=(0.02, 0.12), value=(0.82, 0.95)), colour(rng, (hue, hue + 10))
     return mix(pale, strong, wave(x + start, size, n)) * (0.92 + 0.08 * noise(rng, size, 32, octaves=1)[..., None])
 
 
-def waves(rng, size):
+def waves(rng: np.random.Generator, size: int) -> np.ndarray:
     """Water: wavy lines of light, closer together towards the top."""
     y, x = np.mgrid[:size, :size] / size
     hue, swell = rng.uniform(165, 220), noise(rng, size, 3, octaves=2)
@@ -147,7 +151,7 @@ def waves(rng, size):
     return mix(water, colour(rng, (hue, hue + 15), (0.05, 0.2), (0.85, 0.95)), (ripple - 0.35) * 0.75 * (0.5 + swell))
 
 
-def wood(rng, size):
+def wood(rng: np.random.Generator, size: int) -> np.ndarray:
     """Planks with grain along them, upright or lying."""
     n = rng.integers(3, 6)
     y = np.linspace(0, n, size, endpoint=False)[:, None] + np.zeros(size)
@@ -167,7 +171,7 @@ def wood(rng, size):
 BACKGROUNDS = {f.__name__: f for f in (bokeh, brick, checks, grass, gravel, meadow, sky, stripes, waves, wood)}
 
 
-def with_clutter(rng, ground) -> np.ndarray:
+def with_clutter(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
     """Up to five small blobs that are no class, behind where the object will be."""
     size, blobs = len(ground), []
     for _ in range(rng.integers(0, 6)):

@@ -79,11 +79,11 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def whole(value) -> bool:
+def whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def expect(name, value, holds, wanted) -> None:
+def expect(name: str, value: object, holds: object, wanted: str) -> None:
     """Raises ValueError, naming the parameter, its value and what it needs, unless that `holds`."""
     if not holds:
         raise ValueError(f"parameter `{name}` is {value!r}; it needs {wanted}.")

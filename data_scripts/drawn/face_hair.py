@@ -1,8 +1,12 @@
 """Twelve hair styles, in the manner of `face_parts`: a style gives its back and its front."""
 
-import numpy as np
+from collections.abc import Sequence
 
-from .face_paint import ID, Shape
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .face_paint import ID, Pose, Shape
+from .face_parts import Complexion, Traits
 from .shapes import curve, ellipse, mirrored, stroke
 
 LOOKS = {  # hair colours, RGB: a few of each name
@@ -16,18 +20,18 @@ LOOKS = {  # hair colours, RGB: a few of each name
 class Style:
     """What one style draws with: its random numbers, the pose, the sitter, and whether a hat presses the hair down."""
 
-    def __init__(self, rng, pose, t, c, hat):
+    def __init__(self, rng: np.random.Generator, pose: Pose, t: Traits, c: Complexion, hat: bool) -> None:
         self.rng, self.pose, self.t, self.c, self.hat = rng, pose, t, c, hat
         self.side = rng.choice([-1, 1])
 
-    def shape(self, points, dark=0.0):
+    def shape(self, points: ArrayLike, dark: float = 0.0) -> Shape:
         return Shape(self.pose.head(points), self.c.hair * (1 - dark), ID["hair"])
 
-    def lock(self, line, width, dark=0.22):
+    def lock(self, line: ArrayLike, width: float | tuple[float, float], dark: float = 0.22) -> Shape:
         """A strand in a darker tone, only where hair lies below."""
         return Shape(self.pose.head(stroke(line, width)), self.c.hair * (1 - dark), alpha=0.8, over=(ID["hair"],))
 
-    def cap(self, volume, down, line="round"):
+    def cap(self, volume: float, down: float, line: str = "round") -> list[Shape]:
         """Hair over the skull to y = `down` at the sides, with one of five hair lines; and its strands."""
         v = min(volume, 0.05) if self.hat else volume
         half = [(0.8 + 0.4 * v, down), (0.83 + 0.6 * v, -0.4), (0.58 + 0.6 * v, -0.88 - 0.6 * v)]
@@ -82,7 +86,9 @@ class Style:
             )
         return [Shape(points, self.c.hair, ID["hair"]), *strands]
 
-    def panels(self, low, inner=0.6, out=0.95, wavy=0.0, tip=0.35):
+    def panels(
+        self, low: float, inner: float = 0.6, out: float = 0.95, wavy: float = 0.0, tip: float = 0.35
+    ) -> list[Shape]:
         """Hair falling at both sides of the face to y = `low`."""
         y = np.linspace(-0.55, low, 15)
         wave = wavy * np.sin(np.linspace(0, 3.2 * np.pi, 15))
@@ -97,7 +103,7 @@ class Style:
             pieces += [self.lock(curve(*(middle[2::3] * [s, 1] + [d, 0]), closed=False), 0.03) for d in (-0.07, 0.06)]
         return pieces
 
-    def curtain(self, low, out=0.95):
+    def curtain(self, low: float, out: float = 0.95) -> list[Shape]:
         """The hair behind the neck."""
         return [
             self.shape(
@@ -114,17 +120,17 @@ class Style:
             )
         ]
 
-    def curls(self, places, radius):
+    def curls(self, places: Sequence[tuple[float, float]], radius: float) -> list[Shape]:
         """Round curls, each with a lighter rim; those under a hat are left out."""
-        places = [(x, y, radius * self.rng.uniform(0.85, 1.15)) for x, y in places]
-        places = [p for p in places if not (self.hat and p[1] < -0.3)]
-        pieces = [self.shape(ellipse(x, y, r)) for x, y, r in places]
-        for x, y, r in places:
+        drawn = [(x, y, radius * self.rng.uniform(0.85, 1.15)) for x, y in places]
+        drawn = [p for p in drawn if not (self.hat and p[1] < -0.3)]
+        pieces = [self.shape(ellipse(x, y, r)) for x, y, r in drawn]
+        for x, y, r in drawn:
             swirl = ellipse(x, y, 0.55 * r, 0.5 * r, 20, 230)
             pieces.append(self.lock(swirl, 0.035, dark=0.2))
         return pieces
 
-    def ring(self, radius, low, n):
+    def ring(self, radius: float, low: float, n: int) -> list[tuple[float, float]]:
         """Places around the head from the right ear over the top to the left one, down to y = `low`."""
         a = np.linspace(0, np.pi, n)
         return [
@@ -132,15 +138,15 @@ class Style:
         ]
 
 
-def buzz(s):
+def buzz(s: Style) -> tuple[list[Shape], list[Shape]]:
     return [], s.cap(0.035, -0.12, "back")
 
 
-def short(s):
+def short(s: Style) -> tuple[list[Shape], list[Shape]]:
     return [], s.cap(s.rng.uniform(0.1, 0.2), 0.0, "parted")
 
 
-def quiff(s):
+def quiff(s: Style) -> tuple[list[Shape], list[Shape]]:
     volume = s.rng.uniform(0.12, 0.2)
     tuft = curve(
         (-0.56 * s.side, -0.72),
@@ -159,36 +165,36 @@ def quiff(s):
     return [], s.cap(0.08, -0.05, "back") + front
 
 
-def cropped_curls(s):
+def cropped_curls(s: Style) -> tuple[list[Shape], list[Shape]]:
     a = np.linspace(-0.05, np.pi + 0.05, 9)
     places = [(0.72 * np.cos(v), -0.38 - 0.66 * np.sin(v)) for v in a] + [(x, -0.86) for x in (-0.4, 0.0, 0.4)]
     return [], s.cap(0.08, -0.15, "round") + s.curls(places, 0.23)
 
 
-def bob(s):
+def bob(s: Style) -> tuple[list[Shape], list[Shape]]:
     low = s.rng.uniform(0.62, 0.85)
     line = ("fringe", "parted")[s.rng.integers(2)]
     return s.curtain(low, 0.9), s.panels(low, 0.6, 0.95, tip=0.58) + s.cap(0.14, -0.2, line)
 
 
-def straight(s):
+def straight(s: Style) -> tuple[list[Shape], list[Shape]]:
     low, line = s.rng.uniform(1.35, 1.9), ("fringe", "parted", "middle")[s.rng.integers(3)]
     return s.curtain(low), s.panels(low, 0.62, 0.95, tip=0.5) + s.cap(0.12, -0.2, line)
 
 
-def wavy(s):
+def wavy(s: Style) -> tuple[list[Shape], list[Shape]]:
     low, line = s.rng.uniform(1.25, 1.8), ("parted", "middle")[s.rng.integers(2)]
     return s.curtain(low, 1.02), s.panels(low, 0.64, 1.0, wavy=0.07, tip=0.5) + s.cap(0.16, -0.2, line)
 
 
-def curly(s):
+def curly(s: Style) -> tuple[list[Shape], list[Shape]]:
     low = s.rng.uniform(0.75, 1.2)
     sides = [(k * x, y) for k in (-1, 1) for y in np.arange(-0.35, low, 0.27) for x in (0.84 + 0.08 * s.rng.random(),)]
     top = [(0.86 * np.cos(v), -0.42 - 0.72 * np.sin(v)) for v in np.linspace(0, np.pi, 8)]
     return s.curtain(low - 0.1, 0.95), s.cap(0.16, -0.2, "round") + s.curls(top + sides, 0.24)
 
 
-def afro(s):
+def afro(s: Style) -> tuple[list[Shape], list[Shape]]:
     size = s.rng.uniform(0.85, 1.0)
     puffs = [(size * 1.02 * np.cos(v), -0.42 - size * 0.8 * np.sin(v)) for v in np.linspace(-0.5, np.pi + 0.5, 15)]
     bulk = [] if s.hat else [s.shape(ellipse(0, -0.45, 1.08 * size, 0.92 * size), 0.12)]
@@ -197,7 +203,7 @@ def afro(s):
     return bulk + hidden, crown + s.cap(0.2, -0.12, "round")
 
 
-def bun(s):
+def bun(s: Style) -> tuple[list[Shape], list[Shape]]:
     knot = (
         []
         if s.hat
@@ -209,7 +215,7 @@ def bun(s):
     return knot, s.cap(0.06, -0.05, "back")
 
 
-def ponytail(s):
+def ponytail(s: Style) -> tuple[list[Shape], list[Shape]]:
     k = s.side
     tail = curve(
         (0.5 * k, -0.7),
@@ -226,7 +232,7 @@ def ponytail(s):
     return [s.shape(tail), s.lock(strand, 0.04)], s.cap(0.08, -0.08, line)
 
 
-def braids(s):
+def braids(s: Style) -> tuple[list[Shape], list[Shape]]:
     front = s.cap(0.1, -0.1, "middle")
     for k in (-1, 1):
         for i, y in enumerate(np.arange(0.35, 1.75, 0.2)):

@@ -4,14 +4,16 @@ Shapes are in face units until a `Pose` places them: the head's middle is (0, 0)
 at y = 0.95; x to the viewer's right, y down. Placed points are in pictures (0 to 1), so a face has no size of its own.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from math import cos, sin
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageChops, ImageDraw
 
-from .scenes import shading
+from .scenes import Light, shading
 from .shapes import SUPERSAMPLING, blurred
 
 # CelebAMask-HQ's ids. Its l_ and r_ are the person's own left and right: l_eye is on the viewer's right
@@ -49,33 +51,33 @@ class Pose(NamedTuple):
     pitch: float
     tilt: float
 
-    def body(self, points) -> np.ndarray:
+    def body(self, points: ArrayLike) -> np.ndarray:
         return np.asarray(points, float) * self.unit + (self.x, self.y)
 
-    def chest(self, points) -> np.ndarray:
+    def chest(self, points: ArrayLike) -> np.ndarray:
         """Neck and clothes, which stay upright whatever the head does."""
         return self.body(np.asarray(points, float) - (0, 0.1))
 
-    def head(self, points) -> np.ndarray:
+    def head(self, points: ArrayLike) -> np.ndarray:
         """Tilted about the neck."""
         pivot, c, s = np.array([0, 0.8]), cos(self.tilt), sin(self.tilt)
         return self.body((np.asarray(points, float) - pivot) @ np.array([[c, s], [-s, c]]) + pivot)
 
-    def face(self, points, out=0.0) -> np.ndarray:
+    def face(self, points: ArrayLike, out: float = 0.0) -> np.ndarray:
         """On the front of the head, a rounded surface that turns; `out` stands out from it, as a nose does."""
         x, y = np.asarray(points, float).T
         z = 0.75 * np.sqrt(np.maximum(1 - (x / 0.8) ** 2 - (y / 1.15) ** 2, 0)) + out
         return self.head(np.array([x * cos(self.yaw) + z * sin(self.yaw), y + z * sin(self.pitch)]).T)
 
 
-def random_pose(rng) -> Pose:
+def random_pose(rng: np.random.Generator) -> Pose:
     """A small turn to any side, shift and scale: no region has pixels of its own."""
     x, y, unit = rng.uniform(0.43, 0.57), rng.uniform(0.425, 0.48), rng.uniform(0.25, 0.29)
     yaw, pitch, tilt = rng.uniform(-1, 1, 3) * (0.3, 0.12, 0.13)
     return Pose(x, y, unit, yaw, pitch, tilt)
 
 
-def painted(shapes, size) -> tuple[np.ndarray, Image.Image]:
+def painted(shapes: Sequence[Shape], size: int) -> tuple[np.ndarray, Image.Image]:
     """Colour times coverage `(H, W, 3)` from 0 to 1, and a picture of the region ids, SUPERSAMPLING times larger."""
     side = size * SUPERSAMPLING
     canvas, ids = Image.new("RGB", (side, side)), Image.new("L", (side, side))
@@ -119,7 +121,7 @@ class Counted(NamedTuple):
     mixed: tuple[np.ndarray, np.ndarray]
     shares: np.ndarray
 
-    def coverage(self, *regions) -> np.ndarray:
+    def coverage(self, *regions: int) -> np.ndarray:
         """`(H, W)` from 0 to 1: how much of each pixel these regions fill."""
         chosen = np.isin(np.arange(TIE + 1), regions).astype(np.float32)
         alpha = chosen[self.mask]
@@ -127,21 +129,21 @@ class Counted(NamedTuple):
         return alpha
 
 
-def counted(ids) -> Counted:
+def counted(ids: Image.Image) -> Counted:
     """The painted ids pixel by pixel; counting only where regions meet takes a tenth of the time."""
     size = ids.width // SUPERSAMPLING
     rows = np.asarray(ids).reshape(size, SUPERSAMPLING, size * SUPERSAMPLING)
     blocks, top = rows.reshape(size, SUPERSAMPLING, size, SUPERSAMPLING), rows[:, 0].reshape(size, size, SUPERSAMPLING)
     alike = (rows == rows[:, :1]).all(1).reshape(top.shape) & (top == top[..., :1])
-    y, x = mixed = np.nonzero(~alike.all(2))
+    y, x = np.nonzero(~alike.all(2))
     counts = np.arange(len(y))[:, None] * (TIE + 1) + blocks[y, :, x].reshape(len(y), -1)
     counts = np.bincount(counts.ravel(), minlength=len(y) * (TIE + 1)).reshape(-1, TIE + 1)
     mask = top[..., 0].copy()
-    mask[mixed] = counts.argmax(1)
-    return Counted(mask, mixed, np.float32(counts / SUPERSAMPLING**2))
+    mask[y, x] = counts.argmax(1)
+    return Counted(mask, (y, x), np.asarray(counts / SUPERSAMPLING**2, np.float32))
 
 
-def layered(shapes, mask) -> np.ndarray:
+def layered(shapes: Sequence[Shape], mask: np.ndarray) -> np.ndarray:
     """`(19, H, W)` bool: one layer a region, which may overlap, of the picture that has this exclusive `mask`.
 
     LARGE parts hide each other as they do in the picture: a skull below the hair or a chest below a shirt is nothing
@@ -149,7 +151,8 @@ def layered(shapes, mask) -> np.ndarray:
     where they are parts of the face. The background has no layer of its own.
     """
     side = len(mask) * SUPERSAMPLING
-    large, small = Image.new("L", (side, side)), {}
+    large = Image.new("L", (side, side))
+    small: dict[int, Image.Image] = {}
     for shape in shapes:
         region = ID["cloth"] if shape.region == TIE else shape.region
         outline = (shape.points * side).ravel().tolist()
@@ -167,7 +170,9 @@ def layered(shapes, mask) -> np.ndarray:
     return layers
 
 
-def lit(paint, ground, regions, pose, light, blush) -> np.ndarray:
+def lit(
+    paint: np.ndarray, ground: np.ndarray, regions: Counted, pose: Pose, light: Light, blush: np.ndarray
+) -> np.ndarray:
     """Person and background in soft light: rounded head and body, shadows of all parts, `blush` on the cheeks.
 
     Colours are planes `(3, H, W)` within: numpy is ten times faster when the short axis comes first.
@@ -192,7 +197,7 @@ def lit(paint, ground, regions, pose, light, blush) -> np.ndarray:
 
 
 def _planes(*colour) -> np.ndarray:
-    return np.float32(colour)[:, None, None]
+    return np.array(colour, np.float32)[:, None, None]
 
 
 def _moved(alpha, light, by) -> np.ndarray:

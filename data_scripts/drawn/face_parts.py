@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .face_paint import ID, Shape
+from .face_paint import ID, Pose, Shape
 from .shapes import between, curve, ellipse, polygon, stroke
 
 SIDES = ((-1, "r_"), (1, "l_"))  # the person's right is on the viewer's left
@@ -47,7 +47,7 @@ class Complexion(NamedTuple):
     hair_shade: np.ndarray
 
 
-def complexion(rng, tone, hair) -> Complexion:
+def complexion(rng: np.random.Generator, tone: int, hair: np.ndarray) -> Complexion:
     """Colours of a skin tone (a row of SKIN_TONES) and a hair colour, each a little varied."""
     skin = SKIN_TONES[tone] * rng.uniform(0.95, 1.03) + rng.normal(0, 3, 3)
     shade = skin * (0.85, 0.74, 0.69)
@@ -57,7 +57,7 @@ def complexion(rng, tone, hair) -> Complexion:
     return Complexion(*(np.clip(v, 0, 255) for v in (skin, shade, light, lips, blush, hair, hair * 0.7)))
 
 
-def head(pose, t, c):
+def head(pose: Pose, t: Traits, c: Complexion) -> list[Shape]:
     jaw, chin = 0.53 + 0.042 * t.jaw + 0.034 * t.sag, max(0.18, 0.24 + 0.05 * t.chin)
     long, cheek = 0.95 + 0.03 * t.jaw, 0.705 - 0.02 * t.sag
     right = [(0.45, -0.9), (0.7, -0.55), (0.74, -0.1), (cheek, 0.28), (jaw, 0.63 + 0.03 * t.sag), (chin, 0.88 * long)]
@@ -67,7 +67,7 @@ def head(pose, t, c):
     return [Shape(pose.head(outline + turn), c.skin, ID["skin"])]
 
 
-def ears(pose, c):
+def ears(pose: Pose, c: Complexion) -> list[Shape]:
     shapes = []
     for s, side in SIDES:
         x = s * 0.75 * np.cos(pose.yaw) - 0.12 * np.sin(pose.yaw)
@@ -78,7 +78,7 @@ def ears(pose, c):
     return shapes
 
 
-def eyes(rng, pose, t, c, smiling):
+def eyes(rng: np.random.Generator, pose: Pose, t: Traits, c: Complexion, smiling: bool) -> list[Shape]:
     iris = np.array([(96, 62, 38), (70, 46, 34), (62, 110, 158), (84, 128, 84), (120, 86, 48)][rng.integers(5)], float)
     wide, tall, gaze = rng.uniform(0.135, 0.16), rng.uniform(0.105, 0.13), rng.uniform(-1, 1, 2) * (0.05, 0.02)
     apart, ink = rng.uniform(0.31, 0.345), between(c.hair_shade, np.array([30, 22, 24]), 0.75)
@@ -97,7 +97,7 @@ def eyes(rng, pose, t, c, smiling):
         shapes += [Shape(pose.face(almond), np.array([250.0, 247, 243]), region[0])]
         at = middle + gaze + [0, -0.12 * tall]
         for radius, fill in ((0.092, iris * 0.6), (0.08, iris), (0.044, np.full(3, 18.0))):
-            shapes.append(Shape(pose.face(ellipse(*at, radius)), fill, over=region))
+            shapes.append(Shape(pose.face(ellipse(at[0], at[1], radius)), fill, over=region))
         shapes.append(Shape(pose.face(ellipse(at[0] + 0.03, at[1] - 0.035, 0.026)), np.full(3, 255.0), over=region))
         lash = np.concatenate([above, [above[-1 if s > 0 else 0] + [s * 0.03, -0.006 + 0.008 * t.lashes]]])
         lash = lash if s > 0 else np.concatenate([lash[-1:], lash[:-1]])
@@ -111,7 +111,7 @@ def eyes(rng, pose, t, c, smiling):
     return shapes
 
 
-def brows(rng, pose, t, c):
+def brows(rng: np.random.Generator, pose: Pose, t: Traits, c: Complexion) -> list[Shape]:
     y, arch, reach = -0.29 + 0.022 * t.brow, rng.uniform(0.025, 0.055) - 0.009 * t.brow, rng.uniform(0.19, 0.22)
     thick, lift, ink = (
         max(0.036, 0.066 + 0.017 * t.brow),
@@ -131,7 +131,7 @@ def brows(rng, pose, t, c):
     return shapes
 
 
-def nose(rng, pose, t, c):
+def nose(rng: np.random.Generator, pose: Pose, t: Traits, c: Complexion) -> list[Shape]:
     wide, low = 0.155 + 0.02 * t.nose + rng.uniform(-0.02, 0.03), 0.31 + 0.015 * t.nose + rng.uniform(-0.03, 0.03)
     bridge = 0.05 + 0.008 * t.nose
     half = [
@@ -154,7 +154,7 @@ def nose(rng, pose, t, c):
     return shapes
 
 
-def mouth(rng, pose, t, c, smiling, lipstick):
+def mouth(rng: np.random.Generator, pose: Pose, t: Traits, c: Complexion, smiling: bool, lipstick: bool) -> list[Shape]:
     """Lips, and between them the inner mouth where it is open: mostly with a smile, sometimes without."""
     paints = np.array([(200, 30, 52), (176, 26, 84), (226, 74, 92), (150, 30, 48), (232, 92, 70)], float)
     paint = paints[rng.integers(5)]
@@ -198,7 +198,7 @@ def mouth(rng, pose, t, c, smiling, lipstick):
     return shapes
 
 
-def wrinkles(rng, pose, t, c):
+def wrinkles(rng: np.random.Generator, pose: Pose, t: Traits, c: Complexion) -> list[Shape]:
     """Lines of the forehead, beside the eyes and from the nose to the mouth, as far as they lean to old."""
     lines, depth = [], rng.uniform(0.8, 1.2, 3)
     for k, y in enumerate((-0.5, -0.6)):
@@ -221,7 +221,7 @@ def wrinkles(rng, pose, t, c):
     ]
 
 
-def beard(rng, pose, c):
+def beard(rng: np.random.Generator, pose: Pose, c: Complexion) -> list[Shape]:
     """A full one, a goatee or stubble: hair on the skin, so skin in the mask, as in CelebAMask-HQ."""
     kind, skin = rng.integers(3), (ID["skin"],)
     side = [(0.8, 0.1), (0.66, 0.18), (0.5, 0.4), (0.3, 0.44), (0.1, 0.42)]

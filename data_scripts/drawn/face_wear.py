@@ -1,23 +1,24 @@
 """Neck, clothes and what is worn on them and on the head, in the manner of `face_parts`."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .face_paint import ID, TIE, Shape
-from .face_parts import SIDES
-from .shapes import curve, ellipse, mirrored, polygon, stroke
+from .face_paint import ID, TIE, Pose, Shape
+from .face_parts import SIDES, Complexion, Traits
+from .shapes import Palette, curve, ellipse, mirrored, polygon, stroke
 
 METALS = np.array(
     [(236, 190, 84), (214, 218, 226), (226, 160, 130), (250, 244, 232), (64, 170, 170), (214, 74, 92)], float
 )
 
 
-def neck(pose, t, c):
+def neck(pose: Pose, t: Traits, c: Complexion) -> list[Shape]:
     w = 0.36 + 0.045 * t.neck
     half = [(w, 0.4), (w, 1.12), (w + 0.14, 1.3), (0.8, 1.42), (0.8, 2.2)]
     return [Shape(pose.chest(polygon(*half, *[(-x, y) for x, y in half[::-1]])), c.skin * 0.97, ID["neck"])]
 
 
-def clothes(rng, pose, t, palette, tie):
+def clothes(rng: np.random.Generator, pose: Pose, t: Traits, palette: Palette, tie: bool) -> list[Shape]:
     """A garment with one of three necklines; with a collar below it by chance, and always under a tie."""
     reach, cut = 1.06 + 0.055 * t.shoulders, rng.integers(3)
     low, wide = ((1.38, 0.44), (1.56, 0.52), (1.8, 0.46))[cut]
@@ -47,7 +48,7 @@ def clothes(rng, pose, t, palette, tie):
     return shapes
 
 
-def necktie(rng, pose, palette):
+def necktie(rng: np.random.Generator, pose: Pose, palette: Palette) -> list[Shape]:
     knot = polygon((-0.12, 1.34), (0.12, 1.34), (0.075, 1.56), (-0.075, 1.56))
     blade = polygon((-0.075, 1.56), (0.075, 1.56), (0.19, 2.5), (-0.19, 2.5))
     shapes = [Shape(pose.chest(blade), palette.body, TIE), Shape(pose.chest(knot), palette.body * 0.82, TIE)]
@@ -57,7 +58,7 @@ def necktie(rng, pose, palette):
     return shapes
 
 
-def necklace(rng, pose):
+def necklace(rng: np.random.Generator, pose: Pose) -> list[Shape]:
     metal, low, kind = METALS[rng.integers(6)], rng.uniform(1.56, 1.74), rng.integers(3)
     line = curve(
         (-0.44, 1.1),
@@ -69,14 +70,14 @@ def necklace(rng, pose):
     )
     shapes, region = [Shape(pose.chest(stroke(line, 0.06)), metal * 0.86, ID["neck_l"])], ID["neck_l"]
     if kind == 0:
-        shapes += [Shape(pose.chest(ellipse(*p, 0.06)), metal, region) for p in line[2:-1:3]]
+        shapes += [Shape(pose.chest(ellipse(x, y, 0.06)), metal, region) for x, y in line[2:-1:3]]
     elif kind == 1:
         drop = curve((0, low - 0.02), (0.09, low + 0.12), (0, low + 0.2), (-0.09, low + 0.12))
         shapes.append(Shape(pose.chest(drop), METALS[rng.integers(6)], region))
     return shapes
 
 
-def earrings(rng, pose):
+def earrings(rng: np.random.Generator, pose: Pose) -> list[Shape]:
     metal, kind, shapes = METALS[rng.integers(6)], rng.integers(3), []
     for s in (-1, 1):
         x, y = s * 0.82 * np.cos(pose.yaw) - 0.12 * np.sin(pose.yaw), 0.26
@@ -93,7 +94,7 @@ def earrings(rng, pose):
     return shapes
 
 
-def glasses(rng, pose):
+def glasses(rng: np.random.Generator, pose: Pose) -> list[Shape]:
     """Rims, bridge and arms; eyes and brows keep their regions behind the glass, as in CelebAMask-HQ."""
     inks = np.array([(38, 34, 40), (112, 74, 150), (170, 40, 56), (44, 82, 140), (196, 158, 84), (90, 96, 104)], float)
     ink, power = inks[rng.integers(6)], rng.choice([2.0, 3.2, 5.0])
@@ -110,7 +111,7 @@ def glasses(rng, pose):
     behind, region, shapes = tuple(set(range(TIE)) - eye_or_brow), ID["eye_g"], []
     for s in (-1, 1):
         at = np.array([s * 0.335, 0.01])
-        arm = stroke([at + [s * rx, -0.06], at + [s * (rx + 0.1), -0.07], (s * 0.78, -0.07)], 0.8 * width)
+        arm = stroke([at + [s * rx, -0.06], at + [s * (rx + 0.1), -0.07], np.array([s * 0.78, -0.07])], 0.8 * width)
         shapes.append(Shape(pose.face(arm, 0.05), ink, region))
         shapes.append(Shape(pose.face(lens + at, 0.08), np.array([225.0, 240, 250]), region, alpha=0.22, over=behind))
         gleam = stroke([at + [-0.1, 0.1], at + [0.0, -0.02], at + [0.08, -0.12]], 0.035)
@@ -120,15 +121,15 @@ def glasses(rng, pose):
     return shapes + [Shape(pose.face(stroke(bridge, width), 0.08), ink, region)]
 
 
-def hat(rng, pose, palette):
+def hat(rng: np.random.Generator, pose: Pose, palette: Palette) -> list[Shape]:
     """A cap, a beanie or a brimmed hat, wide enough for every hair line."""
     kind, side, tall = rng.integers(3), rng.choice([-1, 1]), rng.uniform(1.36, 1.48)
     region = ID["hat"]
 
-    def worn(points, fill, dark=0.0):
+    def worn(points: ArrayLike, fill: np.ndarray, dark: float = 0.0) -> Shape:
         return Shape(pose.head(points), fill * (1 - dark), region)
 
-    def mark(line, width, fill):
+    def mark(line: ArrayLike, width: float, fill: np.ndarray) -> Shape:
         return Shape(pose.head(stroke(line, width)), fill, over=(region,))
 
     edge = pose.yaw * 0.15

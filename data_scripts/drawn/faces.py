@@ -187,7 +187,7 @@ def prepare(
     _expect_drawable(seed, size)
     modules = (backgrounds, embedded, face_hair, face_paint, face_parts, face_wear, scenes, shapes)
     parameters = {"images": int(images), "size": int(size), "seed": int(seed)}
-    content = embedded.manifest("faces", name, parameters, (__file__, *(module.__file__ for module in modules)))
+    content = embedded.manifest("faces", name, parameters, (__file__, *(str(module.__file__) for module in modules)))
     boxes = ("necktie_box", "hat_box")
     tables = {
         "index.csv": [("image", "split", "label", "mask", "layers", *ATTRIBUTES, "skin_tone", "hair", *boxes)],

@@ -94,7 +94,7 @@ class Light(NamedTuple):
     shadow: float
 
 
-def random_light(rng) -> Light:
+def random_light(rng: np.random.Generator) -> Light:
     angle = np.radians(rng.uniform(-150, -30))  # from above
     return Light(
         np.array([np.cos(angle), np.sin(angle)]),
@@ -104,7 +104,7 @@ def random_light(rng) -> Light:
     )
 
 
-def shading(alpha, light) -> np.ndarray:
+def shading(alpha: np.ndarray, light: Light) -> np.ndarray:
     """Brighter where the object faces the light: across the picture, and as if its rim were rounded."""
     size = len(alpha)
     y, x = np.mgrid[:size, :size] / size - 0.5
@@ -114,7 +114,7 @@ def shading(alpha, light) -> np.ndarray:
     return light.brightness * (1 + light.contrast * (across + 1.5 * np.clip(facing, -1, 1)))
 
 
-def shadow(alpha, light) -> np.ndarray:
+def shadow(alpha: np.ndarray, light: Light) -> np.ndarray:
     """A soft shadow on the ground, away from the light."""
     size = len(alpha)
     dx, dy = (-light.direction * 0.035 * size).round().astype(int)

@@ -3,10 +3,12 @@
 Coordinates run from about -1 to 1, x to the right and y down.
 """
 
+from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 SUPERSAMPLING = 4  # drawn this much larger, then averaged: smooth edges
@@ -32,7 +34,12 @@ class Part(NamedTuple):
 # --- colours ----------------------------------------------------------------------------------------------------------
 
 
-def colour(rng, hue=(0, 360), saturation=(0.15, 0.45), value=(0.4, 0.9)) -> np.ndarray:
+def colour(
+    rng: np.random.Generator,
+    hue: tuple[float, float] = (0, 360),
+    saturation: tuple[float, float] = (0.15, 0.45),
+    value: tuple[float, float] = (0.4, 0.9),
+) -> np.ndarray:
     """A random RGB colour from 0 to 1, its hue in degrees."""
     return np.array(hsv_to_rgb(rng.uniform(*hue) / 360 % 1, rng.uniform(*saturation), rng.uniform(*value)))
 
@@ -54,7 +61,7 @@ PAINTS = (
 )
 
 
-def random_palette(rng) -> Palette:
+def random_palette(rng: np.random.Generator) -> Palette:
     """Two vivid paints at least two apart on the wheel, and two tinted neutrals; knows nothing of the class."""
     first = rng.integers(len(PAINTS))
     second = (first + rng.integers(2, len(PAINTS) - 1)) % len(PAINTS)
@@ -70,26 +77,26 @@ def random_palette(rng) -> Palette:
 # --- shapes -----------------------------------------------------------------------------------------------------------
 
 
-def detail(points, fill) -> Part:
+def detail(points: np.ndarray, fill: np.ndarray) -> Part:
     """A part without an edge."""
     return Part(points, fill, edge=False)
 
 
-def polygon(*points) -> np.ndarray:
+def polygon(*points: tuple[float, float]) -> np.ndarray:
     return np.array(points, float)
 
 
-def rectangle(x0, y0, x1, y1) -> np.ndarray:
+def rectangle(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
     return polygon((x0, y0), (x0, y1), (x1, y1), (x1, y0))
 
 
-def ellipse(x, y, rx, ry=None, start=0, stop=360) -> np.ndarray:
+def ellipse(x: float, y: float, rx: float, ry: float | None = None, start: float = 0, stop: float = 360) -> np.ndarray:
     """An ellipse, or its part from `start` to `stop` degrees (0 is right, 90 is down)."""
     t = np.radians(np.linspace(start, stop, 40))
     return np.stack([x + rx * np.cos(t), y + (rx if ry is None else ry) * np.sin(t)], 1)
 
 
-def curve(*points, closed=True) -> np.ndarray:
+def curve(*points: ArrayLike, closed: bool = True) -> np.ndarray:
     """A smooth line through the points (Catmull-Rom)."""
     p = np.array(points, float)
     p = np.concatenate([p[-1:], p, p[:2]] if closed else [2 * p[:1] - p[1:2], p, 2 * p[-1:] - p[-2:-1]])
@@ -99,7 +106,7 @@ def curve(*points, closed=True) -> np.ndarray:
     return np.concatenate([line.reshape(-1, 2), p[-2:-1]])
 
 
-def stroke(line, width) -> np.ndarray:
+def stroke(line: ArrayLike, width: float | tuple[float, float]) -> np.ndarray:
     """The outline of a line drawn with a round pen; `width` may be a pair, from the first point to the last."""
     line = np.asarray(line, float)
     along = np.empty_like(line)  # np.gradient and np.linalg.norm, written out: a face has forty strokes
@@ -117,16 +124,16 @@ _turn = np.radians(np.linspace(-90, 90, 9))[1:-1, None]  # the half circle at a 
 COS, SIN, ACROSS = np.cos(_turn), np.sin(_turn), np.array([-1, 1])
 
 
-def merged(shapes, fill) -> list[Part]:
+def merged(shapes: Sequence[np.ndarray], fill: np.ndarray) -> list[Part]:
     """Overlapping shapes as one: the edges first, so that the fills hide those inside."""
     return [Part(s, fill) for s in shapes] + [detail(s, fill) for s in shapes]
 
 
-def mirrored(points) -> np.ndarray:
+def mirrored(points: np.ndarray) -> np.ndarray:
     return points * [-1, 1]
 
 
-def between(a, b, share) -> np.ndarray:
+def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     """The colour at `share` of the way from a to b."""
     return a + share * (b - a)
 
@@ -134,7 +141,7 @@ def between(a, b, share) -> np.ndarray:
 # --- from parts to pixels ---------------------------------------------------------------------------------------------
 
 
-def posed(rng, parts, size):
+def posed(rng: np.random.Generator, parts: Sequence[Part], size: int) -> list[Part]:
     """Parts turned, mirrored, stretched, and placed in pixels: 12 to 45 % of the picture where the shape lets it."""
     a, stretch, flip = np.radians(rng.uniform(-25, 25)), np.exp(rng.uniform(-0.1, 0.1)), rng.choice([-1, 1])
     turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) @ np.diag([flip * stretch, 1 / stretch])
@@ -148,7 +155,7 @@ def posed(rng, parts, size):
     return [part._replace(points=(p * scale + corner) * size) for part, p in zip(parts, points, strict=True)]
 
 
-def area(points) -> float:
+def area(points: Sequence[np.ndarray]) -> float:
     """Area of a union of polygons, counted on a coarse grid."""
     silhouette = Image.new("1", (96, 96))
     draw = ImageDraw.Draw(silhouette)
@@ -157,7 +164,7 @@ def area(points) -> float:
     return np.asarray(silhouette).sum() / 30**2
 
 
-def rasterised(parts, size):
+def rasterised(parts: Sequence[Part], size: int) -> tuple[np.ndarray, np.ndarray]:
     """Colour times coverage `(H, W, 3)` and coverage `(H, W)` of the parts, both from 0 to 1."""
     side = size * SUPERSAMPLING
     canvas = Image.new("RGBX", (side, side))  # the fourth channel is the coverage
@@ -176,13 +183,13 @@ def rasterised(parts, size):
     return pixels[..., :3], pixels[..., 3]
 
 
-def corners(outline) -> np.ndarray:
+def corners(outline: np.ndarray) -> np.ndarray:
     """Points at which a closed line turns by more than 20 degrees: there, a wide pen leaves a notch."""
     ahead = np.roll(outline, -1, 0) - outline
     ahead = ahead[:, 0] + 1j * ahead[:, 1]
     return outline[np.abs(np.angle(ahead * np.roll(ahead, 1).conj(), deg=True)) > 20]
 
 
-def blurred(alpha, radius) -> np.ndarray:
+def blurred(alpha: np.ndarray, radius: float) -> np.ndarray:
     picture = Image.fromarray((alpha * 255).astype(np.uint8))
     return np.asarray(picture.filter(ImageFilter.GaussianBlur(radius)), float) / 255

@@ -54,7 +54,7 @@ def prepare(
     expect("photos", f"{len(table)} pictures", len(table), "at least one")
     taken = ", ".join(sorted(set(OWN) & set(table)))
     expect("photos", f"a table with {taken}", not taken, "one without, since these columns are new in a tagged set")
-    kept = [c for c in table if c not in OWN_COLUMNS and not c.startswith("_") and not c.endswith("_box")]
+    kept = [c for c in map(str, table) if c not in OWN_COLUMNS and not c.startswith("_") and not c.endswith("_box")]
     rows = table[["image", "split", "label", *kept]].values.tolist()
     known = table[["_class", "label"]].drop_duplicates().sort_values("_class").values.tolist()
     classes = [(label, int(photos.outputs[k]), photos.classes[k]) for k, label in known]
@@ -78,7 +78,8 @@ def rectangle(place: tuple[float, float, float, float], size: int) -> tuple[int,
     four = four and all(isinstance(share, Real) and 0 <= share <= 1 for share in place)
     expect("place", place, four, "four shares of the side from 0 to 1: x, y, width, height")
     x, y, width, height = place
-    box = x0, y0, x1, y1 = tuple(round(float(edge) * size) for edge in (x, y, x + width, y + height))
+    x0, y0, x1, y1 = (round(float(edge) * size) for edge in (x, y, x + width, y + height))
+    box = (x0, y0, x1, y1)
     expect("place", place, max(x1, y1) <= size, f"to end inside the picture; at {size} pixels its box is {box}")
     short, area = min(x1 - x0, y1 - y0), (x1 - x0) * (y1 - y0)
     expect("place", place, short >= 6, f"at least 6 pixels each way; at {size} pixels its box is {box}")
@@ -86,7 +87,7 @@ def rectangle(place: tuple[float, float, float, float], size: int) -> tuple[int,
     return box
 
 
-def with_tag(rng, image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def with_tag(rng: np.random.Generator, image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """The picture, uint8 `(H, W, 3)`, with a tag in the box; outside of it nothing changes. `rng` gives the shade."""
     x0, y0, x1, y1 = box
     short, long = sorted((x1 - x0, y1 - y0))

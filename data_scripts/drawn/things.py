@@ -6,10 +6,10 @@ What an object *is* lives in its shapes only: its colours are handed in, so that
 
 import numpy as np
 
-from .shapes import Part, between, curve, detail, ellipse, merged, mirrored, polygon, rectangle, stroke
+from .shapes import Palette, Part, between, curve, detail, ellipse, merged, mirrored, polygon, rectangle, stroke
 
 
-def butterfly(rng, c):
+def butterfly(rng: np.random.Generator, c: Palette) -> list[Part]:
     w, h, droop = rng.uniform(0.8, 1.0), rng.uniform(0.75, 0.95), rng.uniform(0.6, 0.9)
     upper = curve((0.05, 0), (0.3, -0.6), (0.75 * w, -h), (w, -0.75 * h), (0.9 * w, -0.3), (0.5, 0.08))
     lower = curve((0.05, 0.05), (0.5, 0.02), (0.8 * w, 0.3), (0.62 * w, droop), (0.3, 0.75 * droop))
@@ -22,7 +22,7 @@ def butterfly(rng, c):
     return [Part(mirrored(p), fill, edge) for p, fill, edge in wings] + wings + trunk
 
 
-def car(rng, c):
+def car(rng: np.random.Generator, c: Palette) -> list[Part]:
     roof, nose, back = rng.uniform(-0.72, -0.5), rng.uniform(0.3, 0.6), rng.uniform(-0.95, -0.55)
     top = polygon((back + 0.12, roof + 0.08), (-0.2, roof), (0.12, roof + 0.04))
     cabin = curve((back - 0.1, 0.02), *top, (nose, 0.02), (0, 0.1))
@@ -40,7 +40,7 @@ def car(rng, c):
     return parts
 
 
-def clock(rng, c):
+def clock(rng: np.random.Generator, c: Palette) -> list[Part]:
     parts = [Part(stroke([(0.45 * s, 0.55), (0.66 * s, 0.95)], (0.2, 0.12)), c.accent) for s in (-1, 1)]
     for s in (-1, 1):  # the two bells of an alarm clock, tilted outwards
         bell, tilt = ellipse(0, 0, 0.33, 0.3, 180, 360), np.radians(36 * s)
@@ -57,7 +57,7 @@ def clock(rng, c):
     return parts + [detail(ellipse(0, 0, 0.08), c.accent)]
 
 
-def fish(rng, c):
+def fish(rng: np.random.Generator, c: Palette) -> list[Part]:
     h, tail = rng.uniform(0.45, 0.65), rng.uniform(0.42, 0.62)
     back = polygon((0.65, -0.7 * h), (0.1, -h), (-0.45, -0.5 * h))
     body = curve((1.0, 0.02), *back, (-0.7, 0), *(back * [1, -1])[::-1])
@@ -76,7 +76,7 @@ def fish(rng, c):
     return parts + [Part(ellipse(0.68, y, 0.13), c.light), detail(ellipse(0.71, y, 0.065), c.dark)]
 
 
-def house(rng, c):
+def house(rng: np.random.Generator, c: Palette) -> list[Part]:
     w, top, peak = rng.uniform(0.62, 0.82), rng.uniform(-0.2, 0.0), rng.uniform(-1.0, -0.8)
     x = rng.choice([-0.5, 0.5]) * w
     parts = [Part(rectangle(x - 0.12, -0.9, x + 0.12, -0.25), c.accent), Part(rectangle(-w, top, w, 0.9), c.body)]
@@ -94,7 +94,7 @@ def house(rng, c):
     return parts
 
 
-def mug(rng, c):
+def mug(rng: np.random.Generator, c: Palette) -> list[Part]:
     w, h, foot = rng.uniform(0.52, 0.66), rng.uniform(0.62, 0.82), rng.uniform(0.75, 1.0)
     right = polygon(
         (w - 0.1, -0.42 * h), (w + 0.28, -0.5 * h), (w + 0.42, 0), (w + 0.22, 0.45 * h), (w - 0.12, 0.55 * h)
@@ -114,7 +114,7 @@ def mug(rng, c):
     return parts
 
 
-def sailboat(rng, c):
+def sailboat(rng: np.random.Generator, c: Palette) -> list[Part]:
     top, sail, jib = rng.uniform(-1.05, -0.9), rng.uniform(0.62, 0.85), rng.uniform(0.5, 0.72)
     main = curve((0.01, top + 0.08), (0.01, 0.32), (sail, 0.32), (sail * 0.72, -0.2), closed=False)
     fore = curve((-0.05, top + 0.25), (-0.05, 0.32), (-jib, 0.32), (-jib * 0.62, -0.1), closed=False)
@@ -130,7 +130,7 @@ def sailboat(rng, c):
     return rig + badge + [Part(hull, c.accent)] + stripe * rng.integers(2)
 
 
-def snail(rng, c):
+def snail(rng: np.random.Generator, c: Palette) -> list[Part]:
     r, lift = rng.uniform(0.56, 0.66), rng.uniform(0.0, 0.18)
     eyes = []
     for x, y in ((0.66, -0.5 - lift), (0.98, -0.42 - lift)):
@@ -146,7 +146,7 @@ def snail(rng, c):
     return parts + [detail(stroke(spiral, (0.05, 0.1)), between(c.body, c.dark, 0.55))]
 
 
-def tree(rng, c):
+def tree(rng: np.random.Generator, c: Palette) -> list[Part]:
     trunk = polygon((-0.13, 0.1), (0.13, 0.1), (0.16, 0.8), (0.27, 0.98), (-0.27, 0.98), (-0.16, 0.8))
     if rng.random() < 0.5:  # a fir, in tiers
         w = rng.uniform(0.62, 0.8)
@@ -163,7 +163,7 @@ def tree(rng, c):
     return parts
 
 
-def umbrella(rng, c):
+def umbrella(rng: np.random.Generator, c: Palette) -> list[Part]:
     w, top, panels = rng.uniform(0.92, 1.05), rng.uniform(-0.85, -0.7), int(rng.choice([4, 5, 6]))
     hook = np.concatenate([polygon((0, -0.6), (0, 0.3), (0, 0.72)), ellipse(0.17, 0.76, 0.17, 0.2, 180, 0)])
     parts = [Part(stroke([(0, top - 0.16), (0, top)], 0.08), c.dark), Part(stroke(hook, 0.1), c.dark)]
