@@ -107,7 +107,7 @@ def histogram(
     ax: Any = None,
 ) -> Any:  # fmt: skip
     """The share of each series' finite values in each bin, in per cent, as steps over one another."""
-    finite = {n: x[np.isfinite(x)] for n, x in ((n, stats._numbers(v).ravel()) for n, v in series.items())}
+    finite = {n: x[np.isfinite(x)] for n, x in ((n, stats.numbers(v).ravel()) for n, v in series.items())}
     figure, axis = _axis(ax, (6.5, 3.8))
     said = {n: f"{n}, mean {x.mean():.2f}" if len(x) else f"{n}, no values" for n, x in finite.items()}
     edges = np.histogram_bin_edges(np.concatenate([*finite.values(), []]), bins)

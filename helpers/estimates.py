@@ -1,19 +1,78 @@
-"""An estimate: a number with its interval, what it rests on, how it is shown, and what its interval lets one say.
+"""An estimate, a number with its interval and what it rests on, and the verdicts that its interval allows.
 
-helpers/stats.py makes them from values.
+helpers/stats.py makes estimates from values.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
-
-from .verdicts import Verdict, percent
+from typing import Any, NoReturn
 
 Ends = tuple[float, float]
+Answer = tuple[bool | None, str]  # holds or not, and in which words
 SMALL = {"trainings", "networks", "draws"}  # a handful at best: nothing is said of fewer than three
 FEW, SAME = "too few for an interval", "nothing varied: no interval"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is seen of a statement and by what rule it `holds`; None: cannot tell. Ask `.holds` or `.word`."""
+
+    holds: bool | None
+    seen: str
+    why: str
+    level: float = field(default=0.95, repr=False)
+    _again: "Callable[[float], Verdict] | None" = field(default=None, repr=False, compare=False)  # None: exact
+    _brief: str = field(default="", repr=False, compare=False)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a verdict has three answers: use `.holds`, which may be None")
+
+    @property
+    def word(self) -> str:
+        return {True: "holds", False: "does not hold", None: "cannot tell"}[self.holds]
+
+    def _repr_markdown_(self) -> str:
+        return f"**{self.word}**: {self.seen} ({self.why})"
+
+
+def fact(holds: bool, seen: str, why: str) -> Verdict:
+    """A statement that is exact and needs no interval: a count, an identity."""
+    return Verdict(bool(holds), seen, why)
+
+
+def every(verdicts: Mapping[str, Verdict] | Sequence[Verdict]) -> Verdict:
+    """All of them at once, by name or in a row: holds when all hold, does not when one does not, else cannot tell.
+
+    Each of the k that rest on an interval is judged again at level 1 - (1 - level) / k (Bonferroni).
+    """
+    return _joined(verdicts, None, decisive=False)
+
+
+def some(verdicts: Mapping[str, Verdict] | Sequence[Verdict]) -> Verdict:
+    """At least one of them: holds when one holds, does not when none does, else cannot tell. Corrected like `every`."""
+    return _joined(verdicts, None, decisive=True)
+
+
+def _joined(verdicts: Any, level: float | None, decisive: bool) -> Verdict:
+    """One `decisive` answer settles it. `level` is that of the whole; by default the strictest of the parts'."""
+    named = list(verdicts.items()) if isinstance(verdicts, Mapping) else [("", v) for v in verdicts]
+    if not named:
+        return Verdict(None, "", "nothing to judge")
+    k = sum(v._again is not None for _, v in named)
+    level = level or max(v.level for _, v in named)
+    each = 1 - (1 - level) / max(1, k)
+    judged = [(name, v._again(each) if v._again else v) for name, v in named]
+    answers = [v.holds for _, v in judged]
+    holds = decisive if decisive in answers else None if None in answers else not decisive
+    yes, no, open_ = answers.count(True), answers.count(False), answers.count(None)
+    why = f"{yes} of {len(answers)} {'holds' if yes == 1 else 'hold'}"
+    why += f", {no} {'does' if no == 1 else 'do'} not" * (no > 0) + f", of {open_} it cannot tell" * (open_ > 0)
+    reasons = dict.fromkeys(v.why for _, v in judged if v.holds is holds)
+    why += f": {'; '.join(reasons)}" * (holds is not True)
+    why += f" (each at {100 * each:.4g} %, corrected for their number)" * (k > 1)
+    seen = "; ".join(f"{name} {v._brief or v.seen}".strip() for name, v in judged)
+    return Verdict(holds, seen, why, level, (lambda level: _joined(verdicts, level, decisive)) if k else None)
 
 
 @dataclass(frozen=True)
@@ -51,11 +110,19 @@ class Estimate:
 
     def __gt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies above `limit`, does not when all of it lies below; else cannot tell."""
-        return self._side(_limit(limit), above=True)
+        return self._side(_number(limit), above=True)
 
     def __lt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies below `limit`, does not when all of it lies above; else cannot tell."""
-        return self._side(_limit(limit), above=False)
+        return self._side(_number(limit), above=False)
+
+    def _side(self, x: float, above: bool) -> Verdict:
+        def rule(low: float, high: float) -> Answer:
+            if low > x or high < x:
+                return (low > x) is above, f"lies {'above' if low > x else 'below'} {x:g}"
+            return None, f"straddles {x:g}"
+
+        return self._judged(rule)
 
     def near(self, x: float, within: float) -> Verdict:
         """As good as `x`, an equivalence test (TOST, at 1 - (1 - level) / 2): is the true value in x ± within?
@@ -63,44 +130,60 @@ class Estimate:
         Holds when the whole interval lies inside x ± within, does not when all of it lies above or all below; else
         cannot tell. That the interval contains x decides nothing: a wide one contains much.
         """
-        return self._judged(partial(_near, x=_limit(x), within=_width(within)))
+        x, room = _number(x, within), f"{x:g} ± {within:g}"
+
+        def rule(low: float, high: float) -> Answer:
+            if x - within < low and high < x + within:
+                return True, f"lies within {room}"
+            out = high < x - within or x + within < low
+            return (False, f"lies outside {room}") if out else (None, f"lies neither within nor outside {room}")
+
+        return self._judged(rule)
 
     def contains(self, x: float, within: float) -> Verdict:
         """At `x`, a chance level say: holds when the interval contains x and is narrower than `within` in all.
 
         Does not hold when x is outside the interval; a wide interval around x cannot tell.
         """
-        return self._judged(partial(_contains, x=_limit(x), within=_width(within)))
+        x = _number(x, within)
 
-    def _side(self, limit: float, above: bool) -> Verdict:
-        return self._judged(partial(_beyond, limit=limit, above=above))
+        def rule(low: float, high: float) -> Answer:
+            if not low <= x <= high:
+                return False, f"excludes {x:g}"
+            narrow = high - low < within
+            return narrow or None, f"contains {x:g} {'and is' if narrow else 'but is not'} narrower than {within:g}"
 
-    def _judged(self, rule: Callable[[float, float], tuple[bool | None, str]]) -> Verdict:
-        holds, why = None, ""
+        return self._judged(rule)
+
+    def _judged(self, rule: Callable[[float, float], Answer]) -> Verdict:
+        holds = None
         if self.of in SMALL and self.n < 3:
-            why = f"rests on {_count(self.n, self.of)}; several are needed"
+            why = f"rests on {self._count()}; several are needed"
         elif not self._has_interval():
             why = self._lack
         elif not self.low < self.high:  # three trainings that differ by the same one picture of 400 are no certainty
             why = "its interval has no width, which is no certainty"
         else:
             holds, words = rule(self.low, self.high)
-            why = f"its {percent(self.level)} interval {words}"
+            why = f"its {100 * self.level:.4g} % interval {words}"
         return Verdict(holds, self.said(), why, self.level, lambda level: self.widened(level)._judged(rule), str(self))
 
     def _has_interval(self) -> bool:
         return all(map(math.isfinite, (self.value, self.low, self.high)))
 
+    def _count(self) -> str:
+        return f"{self.n} {self.of[:-1] if self.n == 1 and self.of.endswith('s') else self.of}"
+
     def __str__(self) -> str:
         if not self._has_interval():
             value = _shown([self.value], self.signed)[0] if math.isfinite(self.value) else "undefined"
-            return f"{value}, {self._lack} ({_count(self.n, self.of)})"
+            return f"{value}, {self._lack} ({self._count()})"
         value, low, high = _shown([self.value, self.low, self.high], self.signed)
         return f"{value} [{low}, {high}]"
 
     def said(self) -> str:
         """All of it in a line: 0.94 [0.92, 0.96], 100 mosaics, chance 0.50, 2 undefined."""
-        parts = [str(self)] + [_count(self.n, self.of)] * self._has_interval()
+        parts = [str(self)] + [self._count()] * self._has_interval()
         parts += [] if self.chance is None else [f"chance {_shown([self.chance])[0]}"]
         return ", ".join(parts + [f"{self.undefined} undefined"] * (self.undefined > 0))
 
@@ -108,48 +191,16 @@ class Estimate:
 
     def plain(self) -> dict[str, Any]:
         """As JSON knows it: what is not finite is None."""
-        kept = {
-            name: getattr(self, name) for name in ("value", "low", "high", "n", "of", "undefined", "chance", "level")
-        }
+        kept = {k: getattr(self, k) for k in ("value", "low", "high", "n", "of", "undefined", "chance", "level")}
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in kept.items()}
 
 
-def _beyond(low: float, high: float, limit: float, above: bool) -> tuple[bool | None, str]:
-    if low > limit or high < limit:
-        return (low > limit) is above, f"lies {'above' if low > limit else 'below'} {limit:g}"
-    return None, f"straddles {limit:g}"
-
-
-def _near(low: float, high: float, x: float, within: float) -> tuple[bool | None, str]:
-    if x - within < low and high < x + within:
-        return True, f"lies within {x:g} ± {within:g}"
-    if high < x - within or x + within < low:
-        return False, f"lies outside {x:g} ± {within:g}"
-    return None, f"lies neither within nor outside {x:g} ± {within:g}"
-
-
-def _contains(low: float, high: float, x: float, within: float) -> tuple[bool | None, str]:
-    if not low <= x <= high:
-        return False, f"excludes {x:g}"
-    if high - low < within:
-        return True, f"contains {x:g} and is narrower than {within:g}"
-    return None, f"contains {x:g} but is not narrower than {within:g}"
-
-
-def _limit(x: Any) -> float:
+def _number(x: Any, within: float = 1) -> float:
     if isinstance(x, Estimate):
         raise TypeError("an estimate is compared with a number; for two of them judge paired(a, b) or difference(a, b)")
-    return float(x)
-
-
-def _width(within: float) -> float:
     if not within > 0:
         raise ValueError(f"within is {within}; it needs a width above 0")
-    return float(within)
-
-
-def _count(n: int, of: str) -> str:
-    return f"{n} {of[:-1] if n == 1 and of.endswith('s') else of}"
+    return float(x)
 
 
 def _shown(numbers: Sequence[float], signed: bool = False) -> list[str]:
@@ -157,11 +208,5 @@ def _shown(numbers: Sequence[float], signed: bool = False) -> list[str]:
     near = [abs(x) for x in numbers if x] or [1.0]
     apart = max(numbers) - min(numbers) or 1.0
     digits = next((d for d in (2, 3) if min(near) >= 10**-d / 2 and apart >= 2 * 10**-d), 4)
-    return [_number(float(x), digits, signed) for x in numbers]
-
-
-def _number(x: float, digits: int, signed: bool) -> str:
-    if x == 0:
-        return f"{0:.{digits}f}"
-    form = ".1e" if round(x, digits) == 0 else f".{digits}f"
-    return format(x, "+" * signed + form)
+    forms = [("+" if signed and x else "") + (".1e" if x and round(x, digits) == 0 else f".{digits}f") for x in numbers]
+    return [format(float(abs(x) if x == 0 else x), form) for x, form in zip(numbers, forms, strict=True)]

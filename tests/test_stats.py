@@ -48,10 +48,31 @@ def test_the_bootstrap_interval_of_a_mean_is_near_the_normal_one():
 
 
 def test_the_median_lies_in_its_interval():
-    e = median([1, 5, 2, 3, 100], chance=2)
+    e = median([1, 5, 2, 3, 100, 2, 4, 3, 3], chance=2)
     assert e.value == 3
-    assert e.low <= 3 <= e.high
+    assert 1 <= e.low <= 3 <= e.high <= 100
     assert e.chance == 2
+
+
+@pytest.mark.parametrize("n", [3, 7])
+def test_of_fewer_than_eight_pictures_the_mean_has_students_interval(n):
+    x = np.random.default_rng(10).normal(size=n)
+    oracle = scipy_stats.ttest_1samp(x, 0).confidence_interval(0.95)
+    assert ends(mean(x)) == ends(mean(x, of="trainings")) == pytest.approx(tuple(oracle))
+    more = np.random.default_rng(10).normal(size=8)
+    assert ends(mean(more)) != ends(mean(more, of="trainings"))
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_95_percent_of_the_intervals_hold_the_truth_however_few_the_values(n):
+    x = np.random.default_rng(11).normal(size=(300, n))
+    right = [e.low <= 0 <= e.high for e in map(mean, x)]
+    assert 0.84 < np.mean(right) < 0.99  # a bootstrap of three: 0.75; three standard errors of 300 are 0.04
+
+
+def test_of_fewer_than_eight_the_median_lies_between_the_order_statistics():
+    assert ends(median([4, 1, 9, 2, 3, 7, 8])) == (1, 9)  # P(all on one side) = 2 / 2**7 < 5 %
+    assert ends(median([4, 1, 9, 2, 3])) == (-INF, INF)  # 2 / 2**5 > 5 %
 
 
 def test_wilsons_interval_worked_by_hand():
@@ -154,7 +175,7 @@ def test_many_pictures_are_resampled_in_batches(monkeypatch):
         return np.mean(x, axis=axis)
 
     stats._bootstrap((np.random.default_rng(8).random(30_000),), spied, 0.95)
-    assert max(sizes) <= 2_000_000
+    assert 0 < max(sizes) <= 2_000_000
 
 
 # levels
@@ -254,8 +275,11 @@ UNTOLD = [
     ("nothing varied", mean([3.0] * 3, of="trainings")),
     ("nothing varied", correlation([1] * 5, [1, 2, 3, 4, 5])),
     ("nothing varied", difference([1, 1], [2, 2])),
-    ("no width", mean([3.0] * 50)),
-    ("no width", paired(np.float32([0.9, 0.5, 0.3]), np.float32([0.8, 0.4, 0.2]))),  # 0.1 but for float32's rounding
+    ("nothing varied", mean([3.0] * 50)),
+    ("nothing varied", paired(np.float32([0.9, 0.5, 0.3]), np.float32([0.8, 0.4, 0.2]))),  # but for float32's rounding
+    ("too few for an interval", mean([3.0, 4])),
+    ("too few for an interval", median([3.0, 4, 5, 6, 9])),
+    ("too few for an interval", correlation([1, 2, 3, 4, 5, 6, 9], [1, 2, 4, 3, 5, 9, 7], method="spearman")),
     ("no width", Estimate(3, 4, 2, 9, "pictures")),  # empty
 ]
 
