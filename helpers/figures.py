@@ -142,8 +142,11 @@ def _outline(axis: Any, what: torch.Tensor, line: tuple[str, str, str]) -> None:
     if what.ndim == 1 and what.isfinite().all():
         box(axis, what.cpu(), look.pop("color"), **look)
     elif what.ndim == 2 and 0 < what.double().mean() < 1:
-        drawn = axis.contour(what.cpu().double(), [0.5], colors=look["color"], linestyles=look["ls"])
+        mask, seen = np.pad(what.cpu().double(), 1), (axis.get_xlim(), axis.get_ylim())  # padded: it closes at the edge
+        y, x = (np.arange(-1, side + 1) for side in what.shape)
+        drawn = axis.contour(x, y, mask, [0.5], colors=look["color"], linestyles=look["ls"])
         drawn.set(path_effects=look["path_effects"])
+        axis.set(xlim=seen[0], ylim=seen[1])
 
 
 def _stroke(line: tuple[str, str, str]) -> dict[str, Any]:
