@@ -7,8 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from helpers import networks as models
-from helpers import pictures as data
+from helpers import networks, pictures
 from helpers.errors import CourseError
 from helpers.networks.compact import COMPACT
 from helpers.networks.layers import last_conv
@@ -16,26 +15,26 @@ from helpers.networks.layers import last_conv
 
 @pytest.fixture
 def photos(album):
-    return data.load(album)  # two classes, no classes.csv
+    return pictures.load(album)  # two classes, no classes.csv
 
 
 @pytest.fixture
 def weights(tmp_path):
     """Two-output weights of the smallest network, as a .pth file."""
     torch.manual_seed(0)
-    torch.save(models.build("compact_vgg", 2).state_dict(), tmp_path / "w.pth")
+    torch.save(networks.build("compact_vgg", 2).state_dict(), tmp_path / "w.pth")
     return tmp_path / "w.pth"
 
 
 @pytest.mark.parametrize("name", COMPACT)
 def test_a_compact_network_has_under_a_million_parameters_and_takes_any_size(name):
-    net = models.build(name, 10).eval()
+    net = networks.build(name, 10).eval()
     assert sum(p.numel() for p in net.parameters()) < 1e6
     assert net(torch.zeros(1, 3, 112, 112)).shape == net(torch.zeros(1, 3, 224, 224)).shape == (1, 10)
 
 
 def test_compact_xceptions_last_grid_is_the_relu_of_its_last_pointwise_convolution():
-    net = models.build("compact_xception", 10).eval()
+    net = networks.build("compact_xception", 10).eval()
     name, relu = last_conv(net, size=112)
     assert isinstance(relu, torch.nn.ReLU)
     assert (name, net.conv4[-1].kernel_size, net.conv4[0].groups) == ("act4", (1, 1), 128)
@@ -47,12 +46,12 @@ def test_compact_xceptions_last_grid_is_the_relu_of_its_last_pointwise_convoluti
 
 
 def test_every_torchvision_classifier_is_known():
-    assert {"resnet18", "vit_b_16", "squeezenet1_0", "inception_v3"} <= set(models.names())
+    assert {"resnet18", "vit_b_16", "squeezenet1_0", "inception_v3"} <= set(networks.names())
 
 
 def test_an_unknown_model_is_told_its_neighbours():
     with pytest.raises(CourseError, match="Did you mean `resnet18`"):
-        models.build("resnet_18", 10)
+        networks.build("resnet_18", 10)
 
 
 def same(a, b):
@@ -72,20 +71,20 @@ def same(a, b):
 def test_a_name_that_is_no_classifier_of_timm_is_told(name, said, asked, photos, weights):
     with pytest.raises(CourseError, match=said):
         {
-            "name": lambda: models.check_name(name),
-            "head": lambda: models.head_of(name),
-            "network": lambda: models.build(name, 2),
-            "file": lambda: models.load(name, str(weights), photos),
-            "imagenet": lambda: models.load(name, "imagenet", photos),
+            "name": lambda: networks.check_name(name),
+            "head": lambda: networks.head_of(name),
+            "network": lambda: networks.build(name, 2),
+            "file": lambda: networks.load(name, str(weights), photos),
+            "imagenet": lambda: networks.load(name, "imagenet", photos),
         }[asked]()
 
 
 def test_without_timm_the_way_to_it_is_told_and_all_else_works(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(CourseError, match=r"`timm:legacy_xception` is built by timm.*pip install -e \.\[timm\]"):
-        models.check_name("timm:legacy_xception")
+        networks.check_name("timm:legacy_xception")
     for name in ("compact_vgg", "squeezenet1_1"):
-        models.build(name, 2)
+        networks.build(name, 2)
 
 
 TIMM = ["timm:legacy_xception", "timm:resnet18.a1_in1k", "timm:vit_tiny_patch16_224", "timm:convnext_atto"]
@@ -93,27 +92,27 @@ TIMM = ["timm:legacy_xception", "timm:resnet18.a1_in1k", "timm:vit_tiny_patch16_
 
 @pytest.mark.parametrize("name", TIMM)
 def test_the_head_of_a_network_of_timm_is_the_layer_it_calls_its_classifier(name):
-    net = models.build(name, 3)
-    assert net.state_dict()[models.head_of(name)].data_ptr() == net.get_classifier().weight.data_ptr()
+    net = networks.build(name, 3)
+    assert net.state_dict()[networks.head_of(name)].data_ptr() == net.get_classifier().weight.data_ptr()
     assert len(net.get_classifier().weight) == 3
 
 
 @pytest.fixture(scope="module")
 def xception():
     torch.manual_seed(0)
-    return models.build("timm:legacy_xception", 2).eval()
+    return networks.build("timm:legacy_xception", 2).eval()
 
 
 def test_a_network_of_timm_loads_from_a_file_and_sees_pictures_as_timm_does(xception, photos, tmp_path):
     torch.save({"model": {f"module.{k}": v for k, v in xception.state_dict().items()}}, tmp_path / "x.pth")
-    found = models.load("timm:legacy_xception", str(tmp_path / "x.pth"), photos)
+    found = networks.load("timm:legacy_xception", str(tmp_path / "x.pth"), photos)
     assert same(found.net.state_dict(), xception.state_dict())
     assert found.normalise == "half"
-    read = data.reader(photos, 75, "cover")
+    read = pictures.reader(photos, 75, "cover")
     x = found.prepared(read([0, 4]))
     with torch.no_grad():
         assert torch.allclose(found.net(x), xception(x), atol=1e-4)  # another memory layout sums in another order
-        features = models.embedding(found)(x)
+        features = networks.embedding(found)(x)
         assert features.shape == (2, 2048)
         assert torch.allclose(found.net.fc(features), found.net(x), atol=1e-4)
 
@@ -121,25 +120,25 @@ def test_a_network_of_timm_loads_from_a_file_and_sees_pictures_as_timm_does(xcep
 def test_the_file_and_the_reader_may_say_another_normalisation(xception, photos, tmp_path):
     save_file(xception.state_dict(), tmp_path / "x.safetensors", metadata={"normalise": "imagenet"})
     file = str(tmp_path / "x.safetensors")
-    assert models.load("timm:legacy_xception", file, photos).normalise == "imagenet"
-    assert models.load("timm:legacy_xception", file, photos, "half").normalise == "half"
+    assert networks.load("timm:legacy_xception", file, photos).normalise == "imagenet"
+    assert networks.load("timm:legacy_xception", file, photos, "half").normalise == "half"
 
 
 def test_weights_of_another_network_of_timm_are_told(xception, photos, tmp_path):
     torch.save(xception.state_dict(), tmp_path / "x.pth")
     with pytest.raises(CourseError, match="not of `timm:resnet18`: missing `conv1.weight`|`conv1.weight` has shape"):
-        models.load("timm:resnet18", str(tmp_path / "x.pth"), photos)
+        networks.load("timm:resnet18", str(tmp_path / "x.pth"), photos)
     with pytest.raises(CourseError, match="expected an entry `head.weight`"):
-        models.load("timm:vit_tiny_patch16_224", str(tmp_path / "x.pth"), photos)
+        networks.load("timm:vit_tiny_patch16_224", str(tmp_path / "x.pth"), photos)
 
 
 def test_colours_that_the_course_cannot_prepare_are_told_unless_the_weights_were_trained_otherwise(tmp_path, photos):
     name = "timm:mobilevitv2_050"  # mean 0, deviation 1
-    torch.save(models.build(name, 2).state_dict(), tmp_path / "w.pth")
+    torch.save(networks.build(name, 2).state_dict(), tmp_path / "w.pth")
     for weights in (str(tmp_path / "w.pth"), "imagenet"):
         with pytest.raises(CourseError, match=r"mean \(0\.0, 0\.0, 0\.0\).*Say normalise=half or imagenet"):
-            models.load(name, weights, photos)
-    assert models.load(name, str(tmp_path / "w.pth"), photos, "half").normalise == "half"
+            networks.load(name, weights, photos)
+    assert networks.load(name, str(tmp_path / "w.pth"), photos, "half").normalise == "half"
 
 
 @pytest.fixture
@@ -163,13 +162,13 @@ def offline(monkeypatch, tmp_path):
 )
 def test_imagenet_weights_of_timm_that_cannot_be_had_say_the_way_out(name, said, photos, offline):
     with pytest.raises(CourseError, match=said):
-        models.load(name, "imagenet", photos)
+        networks.load(name, "imagenet", photos)
 
 
 def test_a_placed_file_of_timms_weights_is_used(offline):
     offline.mkdir(parents=True)
-    torch.save(state := models.build("timm:legacy_xception", 1000).state_dict(), offline / "xception-43020ad28.pth")
-    found = models.load("timm:legacy_xception", "imagenet", None)
+    torch.save(state := networks.build("timm:legacy_xception", 1000).state_dict(), offline / "xception-43020ad28.pth")
+    found = networks.load("timm:legacy_xception", "imagenet", None)
     assert same(found.net.state_dict(), state)
     assert (found.normalise, len(found.outputs)) == ("half", 1000)
 
@@ -179,7 +178,7 @@ def test_a_placed_file_of_timms_weights_is_used(offline):
 
 def named(name, outputs, photos, places=None):
     places = torch.arange(outputs) if places is None else torch.tensor(places)
-    return models.output_names(models.Classifier(name, models.build(name, outputs), places), photos)
+    return networks.output_names(networks.Classifier(name, networks.build(name, outputs), places), photos)
 
 
 def test_outputs_have_the_names_of_the_classes_that_stand_for_them(photos):
@@ -202,7 +201,10 @@ def test_outputs_nobody_named_have_their_numbers(photos, album):
     assert named("compact_vgg", 3, None) == ["output 0", "output 1", "output 2"]
     assert named("compact_vgg", 1, None) == ["output 0", "output 1"]
     assert named("compact_vgg", 3, photos) == ["output 0", "output 1", "output 2"]  # two classes of another network
-    assert named("compact_vgg", 1, data.load(album / "cat" / "0.png")) == ["output 0", "output 1"]  # `all` is no class
+    assert named("compact_vgg", 1, pictures.load(album / "cat" / "0.png")) == [
+        "output 0",
+        "output 1",
+    ]  # `all`: none
     assert named("timm:resnet10t", 2, None) == ["output 0", "output 1"]
 
 
@@ -221,7 +223,7 @@ def test_weights_load_however_they_were_saved(kind, weights, photos, tmp_path):
         torch.save({f"module.{k}": v for k, v in state.items()}, path)
     else:
         torch.save({"state_dict": state, "epoch": 3} if kind == "wrapped" else state, path)
-    net = models.load("compact_vgg", str(path), photos).net
+    net = networks.load("compact_vgg", str(path), photos).net
     assert same(net.state_dict(), expected)
     assert not net.training
 
@@ -233,31 +235,31 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, photos):
 
     (tmp_path / "evil.pth").write_bytes(pickle.dumps({"fc.weight": Evil()}))
     with pytest.raises(CourseError, match="without running code"):
-        models.load("compact_vgg", str(tmp_path / "evil.pth"), photos)
+        networks.load("compact_vgg", str(tmp_path / "evil.pth"), photos)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_whole_pickled_model_is_refused(tmp_path, photos):
-    torch.save(models.build("compact_vgg", 2), tmp_path / "model.pth")
+    torch.save(networks.build("compact_vgg", 2), tmp_path / "model.pth")
     with pytest.raises(CourseError, match="state_dict"):
-        models.load("compact_vgg", str(tmp_path / "model.pth"), photos)
+        networks.load("compact_vgg", str(tmp_path / "model.pth"), photos)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x80\x04]."])
 def test_a_file_that_is_no_state_dict_is_named(tmp_path, photos, content):
     (tmp_path / "w.pth").write_bytes(content)
     with pytest.raises(CourseError, match=r"w\.pth"):
-        models.load("compact_vgg", str(tmp_path / "w.pth"), photos)
+        networks.load("compact_vgg", str(tmp_path / "w.pth"), photos)
 
 
 def test_missing_weights_say_what_is_expected(photos):
     with pytest.raises(CourseError, match="no such file. Expected `train`, `imagenet` or a path"):
-        models.load("compact_vgg", "nowhere.pth", photos)
+        networks.load("compact_vgg", "nowhere.pth", photos)
 
 
 def test_weights_of_another_architecture_are_told(weights, photos):
     with pytest.raises(CourseError, match="not of `compact_resnet`: expected an entry `fc.weight`"):
-        models.load("compact_resnet", str(weights), photos)
+        networks.load("compact_resnet", str(weights), photos)
 
 
 def test_weights_with_another_width_are_told_both_shapes(weights, photos, tmp_path):
@@ -265,28 +267,28 @@ def test_weights_with_another_width_are_told_both_shapes(weights, photos, tmp_pa
     state["features.0.weight"] = torch.zeros(8, 3, 3, 3)
     torch.save(state, tmp_path / "w2.pth")
     with pytest.raises(CourseError, match=r"`features.0.weight` has shape \[8, 3, 3, 3\], expected \[16, 3, 3, 3\]"):
-        models.load("compact_vgg", str(tmp_path / "w2.pth"), photos)
+        networks.load("compact_vgg", str(tmp_path / "w2.pth"), photos)
 
 
 def test_too_many_outputs_ask_for_classes_csv(photos, album, tmp_path):
-    torch.save(models.build("compact_vgg", 5).state_dict(), tmp_path / "w5.pth")
+    torch.save(networks.build("compact_vgg", 5).state_dict(), tmp_path / "w5.pth")
     with pytest.raises(CourseError, match="5 outputs.*2 classes.*classes.csv"):
-        models.load("compact_vgg", str(tmp_path / "w5.pth"), photos)
+        networks.load("compact_vgg", str(tmp_path / "w5.pth"), photos)
     (album / "classes.csv").write_text("folder,index,name\ncat,4,cat\ndog,0,dog\n")
-    assert models.load("compact_vgg", str(tmp_path / "w5.pth"), data.load(album)).outputs.tolist() == [4, 0]
+    assert networks.load("compact_vgg", str(tmp_path / "w5.pth"), pictures.load(album)).outputs.tolist() == [4, 0]
 
 
 def test_a_class_beyond_the_outputs_is_told(weights, album):
     (album / "classes.csv").write_text("folder,index,name\ncat,0,cat\ndog,9,dog\n")
     with pytest.raises(CourseError, match="2 outputs"):
-        models.load("compact_vgg", str(weights), data.load(album))
+        networks.load("compact_vgg", str(weights), pictures.load(album))
 
 
 def test_imagenet_weights_offline_say_where_to_place_the_file(photos, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: (_ for _ in ()).throw(OSError("offline")))
     with pytest.raises(CourseError, match="place it at") as caught:
-        models.load("resnet18", "imagenet", photos)
+        networks.load("resnet18", "imagenet", photos)
     assert str(tmp_path) in str(caught.value)
 
 
@@ -297,15 +299,15 @@ def test_a_placed_imagenet_file_is_used(monkeypatch, tmp_path, album):
     url = get_model_weights("squeezenet1_1").IMAGENET1K_V1.url
     place = tmp_path / "hub" / "checkpoints" / url.rsplit("/", 1)[1]
     place.parent.mkdir(parents=True)
-    torch.save(models.build("squeezenet1_1", 1000).state_dict(), place)
+    torch.save(networks.build("squeezenet1_1", 1000).state_dict(), place)
     (album / "classes.csv").write_text("folder,index,name\ncat,281,cat\ndog,207,dog\n")
-    assert models.load("squeezenet1_1", "imagenet", data.load(album)).normalise == "imagenet"
+    assert networks.load("squeezenet1_1", "imagenet", pictures.load(album)).normalise == "imagenet"
 
 
 def test_normalised_pictures_have_the_statistics_asked_for():
     images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
-    assert torch.allclose(models.normalised(images, "half"), torch.ones(1, 3, 2, 2))
-    found = models.normalised(images, "imagenet")[0, :, 0, 0]
+    assert torch.allclose(networks.normalised(images, "half"), torch.ones(1, 3, 2, 2))
+    found = networks.normalised(images, "imagenet")[0, :, 0, 0]
     assert torch.allclose(found, torch.tensor([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225]))
 
 
@@ -318,8 +320,8 @@ def test_accuracy_and_loss_are_those_of_a_hand_count(photos):
         def forward(self, x):
             return self.bias.expand(len(x), 2)
 
-    says = models.Classifier("says", Says(), photos.outputs)
-    accuracy, loss = models.evaluate(says, photos, data.reader(photos, 16, "cover"), batch=4)
+    says = networks.Classifier("says", Says(), photos.outputs)
+    accuracy, loss = networks.evaluate(says, photos, pictures.reader(photos, 16, "cover"), batch=4)
     dog, cat = torch.log_softmax(torch.tensor([1.0, 0.0]), 0)
     assert accuracy == 0.5
     assert loss == pytest.approx(-(dog + cat).item() / 2)
@@ -338,12 +340,12 @@ class Brightness(torch.nn.Module):
 
 @pytest.fixture
 def unit(photos):
-    return models.Classifier("unit", Brightness(), photos.outputs)
+    return networks.Classifier("unit", Brightness(), photos.outputs)
 
 
 def test_one_unit_is_asked_as_zero_against_its_logit(unit, photos):
-    read = data.reader(photos, 16, "cover")
-    found = models.logits(unit, photos, read, batch=4)  # 6 pictures: the last batch is not full
+    read = pictures.reader(photos, 16, "cover")
+    found = networks.logits(unit, photos, read, batch=4)  # 6 pictures: the last batch is not full
     assert found.shape == (6, 2)
     assert not found[:, 0].any()
     assert torch.allclose(found[:, 1], unit.net(unit.prepared(read(range(6))))[:, 0])
@@ -351,9 +353,9 @@ def test_one_unit_is_asked_as_zero_against_its_logit(unit, photos):
 
 
 def test_the_softmax_of_one_unit_is_its_sigmoid(unit, photos):
-    read = data.reader(photos, 16, "cover")
+    read = pictures.reader(photos, 16, "cover")
     logit = unit.net(unit.prepared(read(range(6))))[:, 0].detach()
-    _, loss = models.evaluate(unit, photos, read)
+    _, loss = networks.evaluate(unit, photos, read)
     wanted = torch.nn.functional.binary_cross_entropy_with_logits(logit, photos.labels.float())
     assert loss == pytest.approx(wanted.item())
 
@@ -364,30 +366,30 @@ def test_one_unit_predicts_its_class_where_its_logit_is_positive(unit, tmp_path,
     for name, grey in (("a", 200), ("b", 20), ("c", 129)):
         (tmp_path / "greys" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8), (grey,) * 3).save(tmp_path / "greys" / name / "0.png")
-    greys = data.load(tmp_path / "greys")
-    assert models.predictions(unit, greys, data.reader(greys, 8, "cover")).tolist() == [1, 0, 1]
+    greys = pictures.load(tmp_path / "greys")
+    assert networks.predictions(unit, greys, pictures.reader(greys, 8, "cover")).tolist() == [1, 0, 1]
 
 
 def test_logits_of_several_outputs_are_the_networks_own(weights, photos):
-    classifier, read = models.load("compact_vgg", str(weights), photos), data.reader(photos, 32, "cover")
+    classifier, read = networks.load("compact_vgg", str(weights), photos), pictures.reader(photos, 32, "cover")
     with torch.no_grad():
         own = classifier.net(classifier.prepared(read(range(6))))
-    found = models.logits(classifier, photos, read, batch=4)
+    found = networks.logits(classifier, photos, read, batch=4)
     assert torch.allclose(found, own, atol=1e-5)  # batches of other sizes sum in another order
-    assert torch.equal(models.predictions(classifier, photos, read), own.argmax(1))
+    assert torch.equal(networks.predictions(classifier, photos, read), own.argmax(1))
 
 
 def test_one_output_fits_two_classes(photos, tmp_path):
-    torch.save(models.build("compact_vgg", 1).state_dict(), tmp_path / "w1.pth")
-    classifier = models.load("compact_vgg", str(tmp_path / "w1.pth"), photos)
-    assert models.logits(classifier, photos, data.reader(photos, 32, "cover")).shape == (6, 2)
+    torch.save(networks.build("compact_vgg", 1).state_dict(), tmp_path / "w1.pth")
+    classifier = networks.load("compact_vgg", str(tmp_path / "w1.pth"), photos)
+    assert networks.logits(classifier, photos, pictures.reader(photos, 32, "cover")).shape == (6, 2)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 5])
 def test_without_pictures_every_output_is_a_class(outputs, tmp_path):
-    state = models.build("compact_vgg", outputs).state_dict()
+    state = networks.build("compact_vgg", outputs).state_dict()
     torch.save(state, tmp_path / "w.pth")
-    classifier = models.load("compact_vgg", str(tmp_path / "w.pth"), None)
+    classifier = networks.load("compact_vgg", str(tmp_path / "w.pth"), None)
     assert classifier.outputs.tolist() == list(range(outputs))
     assert same(classifier.net.state_dict(), state)
 
@@ -397,10 +399,10 @@ def test_without_pictures_every_output_is_a_class(outputs, tmp_path):
     [("compact_alexnet", "classifier.3", 192), ("compact_vgg", "classifier.3", 128), ("compact_resnet", "fc", 128)],
 )
 def test_an_embedding_is_what_the_last_dense_layer_reads(name, head, d):
-    classifier = models.Classifier(name, models.build(name, 3).eval(), torch.arange(3))
+    classifier = networks.Classifier(name, networks.build(name, 3).eval(), torch.arange(3))
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
-        features = models.embedding(classifier)(images)
+        features = networks.embedding(classifier)(images)
         assert features.shape == (2, d)
         assert torch.allclose(classifier.net.get_submodule(head)(features), classifier.net(images), atol=1e-6)
 
@@ -409,14 +411,14 @@ def test_an_embedding_is_what_the_last_dense_layer_reads(name, head, d):
     ("name", "d"), [("squeezenet1_1", 512), ("mobilenet_v3_small", 1024), ("shufflenet_v2_x0_5", 1024)]
 )
 def test_a_torchvision_network_has_an_embedding_too(name, d):
-    classifier = models.Classifier(name, models.build(name, 3).eval(), torch.arange(3))
-    assert models.embedding(classifier)(torch.randn(2, 3, 64, 64)).shape == (2, d)
+    classifier = networks.Classifier(name, networks.build(name, 3).eval(), torch.arange(3))
+    assert networks.embedding(classifier)(torch.randn(2, 3, 64, 64)).shape == (2, d)
 
 
 def test_an_embedding_leaves_its_classifier_as_it_was(weights):
-    classifier = models.load("compact_vgg", str(weights), None)
+    classifier = networks.load("compact_vgg", str(weights), None)
     before = {k: v.clone() for k, v in classifier.net.state_dict().items()}
-    for parameter in models.embedding(classifier).parameters():
+    for parameter in networks.embedding(classifier).parameters():
         parameter.data.zero_()
     after = classifier.net.state_dict()
     assert list(after) == list(before)
@@ -425,7 +427,7 @@ def test_an_embedding_leaves_its_classifier_as_it_was(weights):
 
 @pytest.mark.parametrize(("name", "least"), [("resnet18", 0.6), ("squeezenet1_0", 0.5), ("resnet50", 0.6)])
 def test_real_weights_know_real_photos(real_data, data_home, name, least):
-    photos = data.load(real_data / "imagenette224")
-    classifier = models.load(name, str(real_data / "weights" / f"{name}_imagenet.pth"), photos)
-    accuracy, _ = models.evaluate(classifier, photos, data.reader(photos, 224, "cover"))
+    photos = pictures.load(real_data / "imagenette224")
+    classifier = networks.load(name, str(real_data / "weights" / f"{name}_imagenet.pth"), photos)
+    accuracy, _ = networks.evaluate(classifier, photos, pictures.reader(photos, 224, "cover"))
     assert accuracy > least  # judged among a thousand outputs; 160 photos leave 0.08 to chance around 0.7

@@ -10,16 +10,21 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from ..errors import CourseError, nearest
+from ..errors import CourseError
 from ..pictures.photos import Photos
-from . import timm_networks
-from .compact import COMPACT
+from .architectures import (  # noqa: F401  what notebooks ask for by this door
+    COMPACT,
+    NORMALISE,
+    SLOW,
+    build,
+    check_name,
+    downloaded,
+    head_of,
+    names,
+    published,
+    usual_normalise,
+)
 from .state import fill, fingerprint, read_state, some
-
-NORMALISE = {
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
 
 
 @dataclass
@@ -50,32 +55,6 @@ def normalised(images: torch.Tensor, normalise: str, device="cpu") -> torch.Tens
     return x.div_(255).sub_(mean).div_(std)
 
 
-def names() -> list[str]:
-    """Every architecture of ours and torchvision's. `build` knows timm's, too, as `timm:NAME`."""
-    return [*COMPACT, *torchvision.models.list_models(module=torchvision.models)]
-
-
-def check_name(name: str) -> None:
-    """Raise CourseError with the nearest names unless `build` knows this one."""
-    if _of_timm(name):
-        timm_networks.head(name)
-    elif name not in names():
-        ways = "is not one of ours or torchvision's (timm's are `timm:NAME`)"
-        raise CourseError(f"model `{name}` {ways}.{nearest(name, names())}")
-
-
-def build(name: str, outputs: int, **options) -> nn.Module:
-    """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names."""
-    check_name(name)
-    if name in COMPACT:
-        return COMPACT[name](outputs)
-    if _of_timm(name):
-        return timm_networks.build(name, outputs, **options)
-    if name in ("inception_v3", "googlenet"):
-        options = {"init_weights": True, "aux_logits": False} | options  # its slow truncated normal is meant
-    return torchvision.models.get_model(name, weights=None, num_classes=outputs, **options)
-
-
 def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto", device="cpu") -> Classifier:
     """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, its library's own.
 
@@ -98,7 +77,7 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
             f"to {photos.outputs.max()}. Say which output each class is in its classes.csv (folder, index, name)"
         )
     auxiliary = any(key.lower().startswith("aux") for key in state)
-    net = build(name, outputs, **({"aux_logits": auxiliary} if name in ("inception_v3", "googlenet") else {}))
+    net = build(name, outputs, **({"aux_logits": auxiliary} if name in SLOW else {}))
     fill(net, state, name, weights)
     places = photos.outputs if photos else torch.arange(outputs)
     return Classifier(name, placed(net, device).eval(), places, normalise, f"{weights} ({fingerprint(state)})")
@@ -107,19 +86,19 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
 def state_of(name: str, weights: str, normalise: str = "auto") -> tuple[dict[str, torch.Tensor], str]:
     """The state dict of an architecture and its normalisation, whatever its outputs. Raises CourseError as `load`."""
     if weights == "imagenet":
-        own = _usual(name) if normalise == "auto" else normalise  # a problem with it is told before a long download
-        return timm_networks.download(name) if _of_timm(name) else _download(name), own
+        own = usual_normalise(name) if normalise == "auto" else normalise  # told before a long download
+        return downloaded(name), own
     state, own = read_state(Path(weights).expanduser(), "")
     if head_of(name) not in state:
         raise CourseError(
             f"weights {weights}: not of `{name}`: expected an entry `{head_of(name)}`, found {some(state)}"
         )
-    return state, (own or _usual(name)) if normalise == "auto" else normalise
+    return state, (own or usual_normalise(name)) if normalise == "auto" else normalise
 
 
 def placed(net: nn.Module, device) -> nn.Module:
     """The network on the device, in the layout in which its convolutions run fastest."""
-    return net.to(device, memory_format=torch.channels_last)
+    return net.to(device).to(memory_format=torch.channels_last)
 
 
 @torch.no_grad()
@@ -130,8 +109,8 @@ def logits(classifier: Classifier, photos: Photos, read: Callable, batch: int = 
         images = read(rows)
         few = max(1, batch * 224**2 // images[0, 0].numel())  # 64 pictures of 512 px would take gigabytes at once
         found += [classifier.net(classifier.prepared(some)).cpu() for some in images.split(few)]
-    found = torch.cat(found)
-    return F.pad(found, (1, 0)) if found.shape[1] == 1 else found  # one unit: 0 against its logit
+    given = torch.cat(found)
+    return F.pad(given, (1, 0)) if given.shape[1] == 1 else given  # one unit: 0 against its logit
 
 
 def predictions(classifier: Classifier, photos: Photos, read: Callable) -> torch.Tensor:
@@ -168,50 +147,3 @@ def embedding(classifier: Classifier) -> nn.Module:
     head = head_of(classifier.name).removesuffix(".weight")
     net.set_submodule(head, nn.Identity())
     return net
-
-
-def head_of(name: str) -> str:
-    """The entry of the state dict whose first side is the number of outputs: timm says which, else the last weight."""
-    if _of_timm(name):
-        return timm_networks.head(name)
-    with torch.device("meta"):
-        net = build(name, 1000, **({"init_weights": False} if name in ("inception_v3", "googlenet") else {}))
-    return [key for key in net.state_dict() if key.endswith(".weight")][-1]
-
-
-def _of_timm(name: str) -> bool:
-    return name.startswith(timm_networks.PREFIX)
-
-
-def _usual(name: str) -> str:
-    """The name in NORMALISE of what weights of this architecture expect when nothing else is said."""
-    wanted = timm_networks.statistics(name) if _of_timm(name) else NORMALISE["imagenet"]
-    for key, known in NORMALISE.items():
-        if known == wanted:
-            return key
-    raise CourseError(
-        f"model `{name}`: timm's weights expect pictures of mean {wanted[0]} and deviation {wanted[1]}; the course has "
-        f"{', '.join(NORMALISE)}. Say normalise={' or '.join(NORMALISE)} for weights trained so, or take another model"
-    )
-
-
-def published(name: str) -> torchvision.models.WeightsEnum:
-    """torchvision's weights of one of its architectures for the 1000 outputs of ImageNet."""
-    known = torchvision.models.get_model_weights(name)
-    return getattr(known, "IMAGENET1K_V1", None) or next(iter(known))  # V1: the weights of the papers' time
-
-
-def _download(name: str) -> dict[str, torch.Tensor]:
-    if name in COMPACT:
-        raise CourseError(f"model `{name}` is ours and has no ImageNet weights; use weights=train or a path")
-    build(name, 1)  # an unknown name is told first
-    weights = published(name)
-    place = Path(torch.hub.get_dir()) / "checkpoints" / weights.url.rsplit("/", 1)[1]
-    try:
-        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except (OSError, RuntimeError) as error:
-        raise CourseError(
-            f"weights imagenet: {weights} could not be downloaded ({error}). On a machine with internet, fetch "
-            f"{weights.url} and place it at {place}, or give its path: -p weights=PATH "
-            f"(`course data prepare weights {name}` checks the file, too)"
-        ) from None

@@ -24,7 +24,7 @@ def explaining(model: nn.Module) -> Iterator[nn.Module]:
     modules = [(m, m.training, dict(m._parameters), dict(m._buffers)) for m in model.modules()]
     tensors = [(p, p.data, p.requires_grad, p.grad) for p in model.parameters()]
     buffers = [(b, b.data) for b in model.buffers()]
-    inplace = [m for m in model.modules() if getattr(m, "inplace", False) is True]
+    inplace: list[Any] = [m for m in model.modules() if getattr(m, "inplace", False) is True]
     try:
         model.eval()
         for p, *_ in tensors:
@@ -152,10 +152,11 @@ def last_grid(outputs: list[Output]) -> tuple[str, nn.Module]:
 
     same = [o for o in outputs if o.tensor == found and not o.passed_on]
     if not same or type(same[0].module) in (nn.Linear, nn.LayerNorm):  # these two work channels last: (1, u, v, K)
+        tail = ", ".join(f"{o.name} {o.shape}" for o in outputs[-13:-1])
         raise ValueError(
-            f"{_kind(outputs)} has no convolution-like layer (1, K, u, v) right before its pooling, so there is no "
-            f"default place for a heatmap. Pass layer= with one that gives such a grid. "
-            f"Its last layers: {_tail(outputs)}"
+            f"{type(outputs[-1].module).__name__} has no convolution-like layer (1, K, u, v) right before its pooling, "
+            f"so there is no default place for a heatmap. Pass layer= with one that gives such a grid. "
+            f"Its last layers: {tail}"
         )
     # a ReLU module that a block uses twice cannot be told apart by name; the block that ends with it can
     runs = Counter(o.name for o in outputs)
@@ -199,14 +200,6 @@ def class_scores(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if logits.shape[1] == 1:
         return logits[:, 0] * (2 * targets - 1)
     return logits.gather(1, targets[:, None])[:, 0]
-
-
-def _kind(outputs: list[Output]) -> str:
-    return type(outputs[-1].module).__name__
-
-
-def _tail(outputs: list[Output], n: int = 12) -> str:
-    return ", ".join(f"{o.name} {o.shape}" for o in outputs[-n - 1 : -1])
 
 
 def _last_names(modules: dict[str, nn.Module]) -> str:

@@ -1,7 +1,7 @@
 """What a network says about each patch of a picture: what the object detector LOST compares (Siméoni et al. 2021).
 
 Both functions give a function: uint8 pictures `(N, 3, H, W)` -> float32 features `(N, u, v, d)` on the CPU, row by row
-from the top left, `batch` pictures at a time. It raises CourseError for pictures or a layer that do not fit.
+from the top left. It raises CourseError for pictures that do not fit.
 """
 
 import argparse
@@ -9,21 +9,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
 
 from ..door import data_root
-from ..errors import CourseError, nearest
+from ..errors import CourseError
 from . import NORMALISE, Classifier, fill, normalised, read_state
-from .layers import explaining, last_conv, named_layer, recording
+from .architectures import timm_with
+from .layers import explaining, last_conv, recording
 
+BATCH = 32  # pictures at a time
 Features = Callable[[torch.Tensor], torch.Tensor]
 PLACED = {"vit_small_patch16_224.dino": "dino_deitsmall16_pretrain.pth"}  # by `course data prepare weights dino`
 WAY_OUT = "Take a plain vision transformer, such as vit_small_patch16_224.dino"
 
 
-def vit_keys(name: str, weights: str = "imagenet", device="cpu", batch: int = 32) -> Features:
+def vit_keys(name: str, weights: str = "imagenet", device: str | torch.device = "cpu") -> Features:
     """Keys of the last attention layer of a vision transformer of timm, all heads side by side, patch tokens only.
 
     LOST has them of DINO's ViT-S/16, `vit_small_patch16_224.dino`: d = 384, u = H / 16, v = W / 16. `weights` is
@@ -40,67 +42,57 @@ def vit_keys(name: str, weights: str = "imagenet", device="cpu", batch: int = 32
     net.to(device).eval()
     qkv, first, patch = net.blocks[-1].attn.qkv, net.num_prefix_tokens, net.patch_embed.patch_size
 
+    @batched
     def keys(images):
         for side, step in zip(images.shape[2:], patch, strict=True):
             if side % step:
                 near = max(1, round(side / step)) * step
                 raise CourseError(f"side is {side} px; `{name}` needs a multiple of its patch, {step} px. Take {near}")
         u, v = images.shape[2] // patch[0], images.shape[3] // patch[1]
-        output = _output(qkv, net.forward_features, normalised(images, "imagenet", device))
+        with recording(qkv) as seen:
+            net.forward_features(normalised(images, "imagenet", device))
+        output = seen[qkv].output if qkv in seen else torch.empty(0, 0)
         if output.shape[:2] != (len(images), first + u * v):
             raise CourseError(f"model `{name}`: its last `attn.qkv` does not give one token a patch. {WAY_OUT}")
         return output.chunk(3, dim=2)[1][:, first:].unflatten(1, (u, v))  # queries, keys, values: (B, tokens, 3d)
 
-    features = _batched(keys, batch)
-    features(torch.zeros(1, 3, 2 * patch[0], 2 * patch[1], dtype=torch.uint8))  # a misfit is told at once
-    return features
+    keys(torch.zeros(1, 3, 2 * patch[0], 2 * patch[1], dtype=torch.uint8))  # a misfit is told at once
+    return keys
 
 
-def layer_features(classifier: Classifier, layer: str | nn.Module | None = None, batch: int = 32) -> Features:
-    """What a layer of a classifier gives, by default `layers.last_conv`, minus each picture's mean over (u, v).
+def layer_features(classifier: Classifier) -> Features:
+    """What `layers.last_conv` of a classifier gives, minus each picture's mean over (u, v).
 
     The mean has to go: after a ReLU no activation is negative, so no two patches have a negative similarity, and every
     patch would be every other's neighbour. The network is left as found. Raises ValueError when there is no such layer.
     """
-    name, module = last_conv(classifier.net) if layer is None else named_layer(classifier.net, layer)
+    _, layer = last_conv(classifier.net)
 
+    @batched
     def activations(images):
-        with explaining(classifier.net) as net:
-            output = _output(module, net, classifier.prepared(images))
-        if output.ndim != 4:
-            raise CourseError(f"layer `{name}` gives {tuple(output.shape)}; expected a grid (N, K, u, v), as of a conv")
-        return (output - output.mean((2, 3), keepdim=True)).permute(0, 2, 3, 1)
+        with explaining(classifier.net) as net, recording(layer) as seen:
+            net(classifier.prepared(images))
+        A = seen[layer].output  # (B, d, u, v)
+        return (A - A.mean((2, 3), keepdim=True)).permute(0, 2, 3, 1)
 
-    return _batched(activations, batch)
+    return activations
 
 
-def _batched(function: Features, batch: int) -> Features:
+def batched(function: Features) -> Features:
+    """The same function for any number of pictures, BATCH at a time; ValueError for what are none."""
+
     @torch.no_grad()
     def features(images):
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected uint8 (N, 3, H, W)")
-        return torch.cat([function(some).float().cpu() for some in images.split(batch)])
+        return torch.cat([function(some).float().cpu() for some in images.split(BATCH)])
 
     return features
 
 
-def _output(module: nn.Module, run: Callable, x: torch.Tensor) -> torch.Tensor:
-    """What the module gives last while `run(x)` runs; an empty tensor when that is none."""
-    with recording(module) as seen:
-        run(x)
-    output = seen[module].output if module in seen else None
-    return output if isinstance(output, torch.Tensor) else torch.empty(0, 0, 0)
-
-
-def _transformer(name: str, download: bool) -> nn.Module:
+def _transformer(name: str, download: bool) -> Any:
     """A transformer of timm for pictures of any size, with random weights or the downloaded ones."""
-    try:
-        import timm
-    except ImportError:
-        raise CourseError(f"model `{name}` is built by timm, which is missing: pip install -e .[timm]") from None
-    known = sorted({*timm.list_models(), *timm.list_pretrained()})  # without and with the tag of some weights
-    if name not in known:
-        raise CourseError(f"model `{name}` is not one of timm's.{nearest(name, known)} {WAY_OUT}")
+    timm = timm_with(name, f" {WAY_OUT}")
     build = partial(timm.create_model, name, num_classes=0, dynamic_img_size=True)
     try:
         net = build()

@@ -1,0 +1,154 @@
+"""Classifiers by name, of ours, of torchvision and of timm: built with random weights, and what is published for them.
+
+timm is imported only when a name of its own is asked for: `timm:legacy_xception`, or with the tag of some weights,
+`timm:resnet18.a1_in1k`.
+"""
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import torchvision
+from torch import nn
+
+from ..errors import CourseError, nearest
+from .compact import COMPACT
+
+TIMM = "timm:"
+SLOW = ("inception_v3", "googlenet")  # by default they draw their weights from a truncated normal, for half a minute
+NORMALISE = {
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+def names() -> list[str]:
+    """Every architecture of ours and torchvision's. `build` knows timm's, too, as `timm:NAME`."""
+    return [*COMPACT, *torchvision.models.list_models(module=torchvision.models)]
+
+
+def check_name(name: str) -> None:
+    """Raise CourseError with the nearest names unless `build` knows this one."""
+    if name.startswith(TIMM):
+        _classifier_of_timm(name)
+    elif name not in names():
+        ways = "is not one of ours or torchvision's (timm's are `timm:NAME`)"
+        raise CourseError(f"model `{name}` {ways}.{nearest(name, names())}")
+
+
+def build(name: str, outputs: int, **options) -> nn.Module:
+    """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names."""
+    check_name(name)
+    if name in COMPACT:
+        return COMPACT[name](outputs)
+    if not name.startswith(TIMM):
+        options = {"init_weights": True, "aux_logits": False} | options if name in SLOW else options
+        return torchvision.models.get_model(name, weights=None, num_classes=outputs, **options)
+    weight = head_of(name)
+    net = timm_with(name).create_model(name.removeprefix(TIMM), pretrained=False, num_classes=outputs, **options)
+    found = net.state_dict().get(weight)
+    if found is None or len(found) != outputs:
+        raise CourseError(f"model `{name}` has no `{weight}` with a row for each of {outputs} outputs")
+    return net
+
+
+def head_of(name: str) -> str:
+    """The entry of the state dict whose first side is the number of outputs: timm says which, else the last weight."""
+    if name.startswith(TIMM):
+        return f"{_classifier_of_timm(name).classifier}.weight"
+    with torch.device("meta"):
+        net = build(name, 1000, **({"init_weights": False} if name in SLOW else {}))
+    return [key for key in net.state_dict() if key.endswith(".weight")][-1]
+
+
+def usual_normalise(name: str) -> str:
+    """The name in NORMALISE of what weights of this architecture expect when nothing else is said.
+
+    That is timm's for a network of timm, else imagenet. Raises CourseError when NORMALISE does not have it.
+    """
+    wanted = NORMALISE["imagenet"]
+    if name.startswith(TIMM):
+        cfg = _classifier_of_timm(name)
+        wanted = tuple(cfg.mean), tuple(cfg.std)
+    for key, known in NORMALISE.items():
+        if known == wanted:
+            return key
+    raise CourseError(
+        f"model `{name}`: timm's weights expect pictures of mean {wanted[0]} and deviation {wanted[1]}; the course has "
+        f"{', '.join(NORMALISE)}. Say normalise={' or '.join(NORMALISE)} for weights trained so, or take another model"
+    )
+
+
+def published(name: str) -> torchvision.models.WeightsEnum:
+    """torchvision's weights of one of its architectures for the 1000 outputs of ImageNet."""
+    known = torchvision.models.get_model_weights(name)
+    return getattr(known, "IMAGENET1K_V1", None) or next(iter(known))  # V1: the weights of the papers' time
+
+
+def downloaded(name: str) -> dict[str, torch.Tensor]:
+    """The library's own weights for the 1000 outputs of ImageNet.
+
+    Raises CourseError when there are none or no internet; then it says what to place where.
+    """
+    check_name(name)
+    if name.startswith(TIMM):
+        return _downloaded_by_timm(name)
+    if name in COMPACT:
+        raise CourseError(f"model `{name}` is ours and has no ImageNet weights; use weights=train or a path")
+    weights = published(name)
+    try:
+        return weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except (OSError, RuntimeError) as error:
+        raise CourseError(
+            f"weights imagenet: {weights} could not be downloaded ({error}). On a machine with internet, fetch "
+            f"{weights.url} and place it at {_place(weights.url)}, or give its path: -p weights=PATH "
+            f"(`course data prepare weights {name}` checks the file, too)"
+        ) from None
+
+
+def timm_with(name: str, hint: str = "") -> ModuleType:
+    """timm, which knows a network of this name. Raises CourseError, with the hint, when it does not or is missing."""
+    try:
+        import timm
+    except ImportError:
+        raise CourseError(f"model `{name}` is built by timm, which is missing: pip install -e .[timm]") from None
+    prefix = TIMM if name.startswith(TIMM) else ""
+    known = {prefix + own for own in [*timm.list_models(), *timm.list_pretrained()]}  # without and with some tag
+    if name not in known:
+        raise CourseError(f"model `{name}` is not one of timm's.{nearest(name, sorted(known))}{hint}")
+    return timm
+
+
+def _classifier_of_timm(name: str) -> Any:
+    """What timm says of a classifier; nothing is built. CourseError for what gives features, or has two heads."""
+    cfg = timm_with(name).get_pretrained_cfg(name.removeprefix(TIMM))
+    if not isinstance(given := cfg.classifier, str):
+        found = f"has {len(given)} of them ({', '.join(given)})" if given else "gives features"
+        raise CourseError(f"model `{name}` {found}; expected one dense layer whose outputs are logits")
+    return cfg
+
+
+def _downloaded_by_timm(name: str) -> dict[str, torch.Tensor]:
+    timm, own = timm_with(name), name.removeprefix(TIMM)
+    cfg = timm.get_pretrained_cfg(own)
+    if not cfg.has_weights or cfg.num_classes != 1000:  # of 21 841 outputs, classes.csv would name the wrong ones
+        fit = [n for n in timm.list_pretrained(f"{own.split('.')[0]}.*")]
+        fit = [f"`{TIMM}{n}`" for n in fit if timm.get_pretrained_cfg(n).num_classes == 1000]
+        rather = f"Take {' or '.join(fit[:3])}, or give" if fit else "Give"
+        raise CourseError(f"weights imagenet: timm has none of `{name}` with 1000 outputs. {rather} -p weights=PATH")
+    try:
+        return timm.create_model(own, pretrained=True).state_dict()
+    except Exception as error:  # of the hub, of the connection under it, of a file cut short
+        way = f"fetch model.safetensors of {cfg.hf_hub_id} and give its path: -p weights=PATH"
+        if not cfg.hf_hub_id:  # timm looks there first
+            way = f"fetch {cfg.url} and place it at {_place(cfg.url)}, or give a path: -p weights=PATH"
+        raise CourseError(
+            f"weights imagenet: `{name}` could not be downloaded ({type(error).__name__}). "
+            f"On a machine with internet, {way}"
+        ) from None
+
+
+def _place(url: str) -> Path:
+    """Where PyTorch looks for a file of this address before it asks for it."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
