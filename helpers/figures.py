@@ -108,7 +108,7 @@ def overlays(
         for n, head in zip(maps, heads[1:], strict=True):
             head[0] = f"{wrapped(n, side)}\n{head[0]}".strip()
     figure, axes = grid(*((len(names), count) if across else (count, len(names))), side, _head(sum(heads, [])))
-    figure.set_figheight(figure.get_figheight() + 0.8 + 0.4 * bool(outlines))
+    figure.set_figheight(figure.get_figheight() + 0.8 * bool(maps) + 0.4 * bool(outlines))
     tops = {n: _top(m) for n, m in maps.items()}
     tops = dict.fromkeys(maps, max(tops.values(), default=1.0)) if shared else tops
     drawn = None
@@ -134,7 +134,9 @@ def overlays(
     if keys:
         figure.legend(handles=keys, loc="outside upper center", ncols=3, fontsize="small")
     said = "".join(f"; {n}{_listed(some)}" for n, some in (notes or {}).items())
-    return described(figure, f"{count} pictures{_listed(titles)}; each with its maps{_listed(maps)}{said}")
+    return described(
+        figure, f"{count} pictures{_listed(titles)}{f'; the maps of each{_listed(maps)}' * bool(maps)}{said}"
+    )
 
 
 def _outline(axis: Any, what: torch.Tensor, line: tuple[str, str, str]) -> None:
@@ -171,7 +173,7 @@ def _head(words: Sequence[str]) -> float:
     return 0.06 + 0.18 * max([w.count("\n") + 1 for w in words if w], default=0)
 
 
-def slider(run: Any, draw: Callable, values: Iterable, name: str, *, label: str, alt: str) -> None:
+def slider(run: Any, draw: Callable, values: Iterable, name: str, *, label: str, alt: str, caption: str = "") -> None:
     """`draw(axis, value)` for each of a few values: under a slider in JupyterLab, side by side in a report."""
     values = list(values)
     if run.folder is None:
@@ -181,7 +183,7 @@ def slider(run: Any, draw: Callable, values: Iterable, name: str, *, label: str,
     figure, axes = grid(1, len(values), side=min(2.6, WIDE / len(values)))
     for axis, value in zip(axes.flat, values, strict=True):
         draw(axis, value)
-    run.figure(figure, name, alt=alt)
+    run.figure(figure, name, alt=alt, caption=caption)
 
 
 def _alone(draw: Callable, value: Any) -> None:
