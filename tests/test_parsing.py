@@ -1,6 +1,7 @@
 """data_scripts/parsing/__init__.py: channels get the right names, pixels the right ids, and training is done once."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,15 @@ class Flat(torch.nn.Module):
         return x.mean((2, 3))
 
 
-class Only448(torch.nn.Module):
+class Only(torch.nn.Module):
     """As a transformer does, it takes one size; its channel 4 is the brightest."""
 
+    def __init__(self, side: int):
+        super().__init__()
+        self.side = side
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        assert x.shape[2] == 448, "needs 448 px"
+        assert x.shape[2] == self.side, f"needs {self.side} px"
         ramp = torch.zeros(19, device=x.device)
         ramp[4] = 1.0
         return ramp.view(1, 19, 1, 1).expand(len(x), 19, 112, 112)
@@ -68,7 +73,7 @@ def colours(tmp_path):
     mapping = table(tmp_path / "map.csv", "background", "hair", "", "skin")
     image = torch.zeros(1, 3, 40, 60, dtype=torch.uint8)
     image[0, 0, :20, 30:] = image[0, 1, 20:, :30] = image[0, 2, 20:, 30:] = 255
-    return load(saved(Colours(), tmp_path / "net.pt"), mapping, regions=THREE, size=20), image
+    return load(saved(Colours(), tmp_path / "net.pt"), mapping, regions=THREE), image
 
 
 def test_a_channel_is_the_region_that_the_table_says(colours):
@@ -104,18 +109,18 @@ def test_pictures_that_are_not_uint8_are_refused(colours):
 
 def test_the_first_of_a_tuple_is_the_logits(tmp_path, colours):
     mapping, image = tmp_path / "map.csv", colours[1]
-    parser = load(saved(InTuple(), tmp_path / "tuple.pt"), mapping, regions=THREE, size=20)
+    parser = load(saved(InTuple(), tmp_path / "tuple.pt"), mapping, regions=THREE)
     assert torch.equal(parse(parser, image, THREE), parse(colours[0], image, THREE))
 
 
 def test_rows_of_the_table_may_come_in_any_order(tmp_path, colours):
     file = tmp_path / "turned.csv"
     pd.read_csv(tmp_path / "map.csv").iloc[::-1].to_csv(file, index=False)
-    assert load(tmp_path / "net.pt", file, regions=THREE, size=20).regions == colours[0].regions
+    assert load(tmp_path / "net.pt", file, regions=THREE).regions == colours[0].regions
 
 
 def test_farl_is_built_in(tmp_path):
-    parser = load(saved(Only448(), tmp_path / "farl.pt"), regions=CELEBA)
+    parser = load(saved(Only(448), tmp_path / "farl.pt"), regions=CELEBA)
     assert (parser.size, parser.normalise) == (448, "unit")
     assert sorted(FARL) == sorted(REGIONS)
     images = torch.zeros(1, 3, 30, 50, dtype=torch.uint8)
@@ -140,7 +145,7 @@ def test_unit_means_from_0_to_1(colours):
 )
 def test_a_wrong_table_is_told(tmp_path, colours, names, message):
     with pytest.raises(CourseError, match=message):
-        load(tmp_path / "net.pt", table(tmp_path / "wrong.csv", *names), regions=THREE, size=20)
+        load(tmp_path / "net.pt", table(tmp_path / "wrong.csv", *names), regions=THREE)
 
 
 def test_a_channel_named_twice_is_told(tmp_path, colours):
@@ -167,14 +172,9 @@ def test_wrong_files_are_told(tmp_path, colours):
             load(file, table_, regions=THREE)
 
 
-def test_a_size_the_network_cannot_take_is_told(tmp_path):
-    with pytest.raises(CourseError, match="fails on a picture of 64 x 64 px .*needs 448 px.*size="):
-        load(saved(Only448(), tmp_path / "farl.pt"), regions=CELEBA, size=64)
-
-
-def test_a_wrong_normalisation_is_told(tmp_path, colours):
-    with pytest.raises(CourseError, match="normalise is 'zero'; expected auto, unit, half or imagenet"):
-        load(tmp_path / "net.pt", tmp_path / "map.csv", regions=THREE, normalise="zero")
+def test_a_network_for_another_size_is_told(tmp_path):
+    with pytest.raises(CourseError, match="fails on a picture of 448 x 448 px .*needs 512 px.*takes this side"):
+        load(saved(Only(512), tmp_path / "farl.pt"), regions=CELEBA)
 
 
 def test_our_own_network_names_its_regions(tmp_path):
@@ -258,7 +258,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(portraits, monkeypa
 
 
 def test_targets_are_positions_among_the_regions(portraits):
-    turned = data.replace(portraits, regions=dict(reversed(portraits.regions.items())))
+    turned = replace(portraits, regions=dict(reversed(portraits.regions.items())))
     one, two = (compact_unet._targets(p.rows([0]), 64) for p in (portraits, turned))
     assert torch.equal(one, torch.from_numpy(np.stack(portraits.masks([0]))))
     assert torch.equal(two, 18 - one)

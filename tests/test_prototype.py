@@ -1,6 +1,5 @@
-"""The prototype: what its drawing, its list and its SVG say about the numbers."""
+"""The prototype: what its drawing and its list say about the numbers."""
 
-import re
 import warnings
 
 import matplotlib.pyplot as plt
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from data_scripts.drawn.prototype import GOLD, REGIONS, WORN, human, outlines, prototype, prototypes, ranked, svg
+from data_scripts.drawn.prototype import GOLD, REGIONS, WORN, human, outlines, prototype, prototypes, ranked
 
 LIPS = {region: 0.1 + 0.01 * k for k, region in enumerate(REGIONS)} | {"u_lip": 0.8, "l_lip": 0.9, "background": 0.05}
 NAN = float("nan")
@@ -179,18 +178,3 @@ def test_an_unknown_mark_and_nothing_to_draw_say_what_is_wrong():
         prototype({})
     with pytest.raises(ValueError, match="empty"):
         prototypes({})
-
-
-def test_the_svg_needs_nothing_from_outside():
-    text = svg(prototype(LIPS | {"hat": NAN}, title="<b> & co", mark=("u_lip",)))
-    assert text.startswith("<svg")
-    assert set(re.findall(r"https?://[^\"'\s<>]*", text)) == {
-        "http://www.w3.org/2000/svg",
-        "http://www.w3.org/1999/xlink",
-    }
-    assert all(link.startswith(("#", "data:")) for link in re.findall(r'href="([^"]*)"', text))
-    assert "font-family" not in text
-
-
-def test_the_same_numbers_give_the_same_svg():
-    assert svg(prototype(LIPS, mark=("hair",))) == svg(prototype(LIPS, mark=("hair",)))

@@ -4,15 +4,15 @@ The drawing is the embedded faces' own geometry with every chance at its middle:
 Regions are named as in CelebAMask-HQ; numbers of other regions are listed without a drawing.
 """
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from math import isnan
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Rectangle
 
 from .face_paint import REGIONS
@@ -85,11 +85,11 @@ class Scale:
         self.low, self.high = (min(numbers), max(numbers)) if numbers else (np.nan, np.nan)
         self.colours = {region: None if isnan(v) else self.colour(v) for region, v in values.items()}
 
-    def colour(self, value) -> str:
+    def colour(self, value: float) -> str:
         span = self.high - self.low
         return to_hex(mpl.colormaps["coolwarm"]((value - self.low) / span if span > 0 else 0.5))
 
-    def bar(self, axes, size):
+    def bar(self, axes: Axes, size: float) -> None:
         """The colours with the raw range at their ends: a flat profile must not look dramatic."""
         ramp = np.linspace(0, 1, 256)[None] if self.high > self.low else [[0.5]]
         axes.imshow(ramp, cmap="coolwarm", vmin=0, vmax=1, aspect="auto", extent=(0, 1, 0, 1))
@@ -135,7 +135,13 @@ def shorten(text: str, size: float, width: float) -> str:
 # --- the figures ------------------------------------------------------------------------------------------------------
 
 
-def prototype(values, counts=None, *, title: str = "", mark: Sequence[str] = (), label: str = "IoR"):
+def prototype(
+    values: Mapping[str, float],
+    counts: Mapping[str, int] | None = None,
+    *,
+    title: str = "",
+    mark: Sequence[str] = (),
+) -> Figure:
     """The numbers of one model as a picture: a face, a head with hat and glasses, and all numbers, highest first.
 
     Colours run from the lowest to the highest number. A region that is NaN is hatched; so is one of the 19 that is
@@ -150,19 +156,25 @@ def prototype(values, counts=None, *, title: str = "", mark: Sequence[str] = (),
     figure = plt.figure(figsize=(wide, tall), layout="none")
     place, first = _placer(figure), ", ".join(shorten(human(region), 9, 2.0) for _, region in _most(values))
     _say(figure, 0.1, 0.08, shorten(title, 13, wide - 0.1), 13, weight="bold")
-    most = f"Highest {label}: {first}" if first else f"No region has a higher {label} than another"
+    most = f"Highest IoR: {first}" if first else "No region has a higher IoR than another"
     _say(figure, 0.1, head - 0.27, most, 10.5)
     if drawn:
         for worn, x in ((False, 0.05), (True, 3.0)):
             _head(place(x, head, 2.9, 3.75), worn, scale.colours, mark, 1.1)
         scale.bar(place(1.9, head + 3.93, 2.2, 0.13), 9)
-        _key(figure, 3.0, head + 4.17, label, bool(mark), any(isnan(v) for v in values.values()))
+        _key(figure, 3.0, head + 4.17, "IoR", bool(mark), any(isnan(v) for v in values.values()))
     width = wide - left - 0.1
-    _list(place(left, head, width, rows), values, scale, mark, width, counts, label)
+    _list(place(left, head, width, rows), values, scale, mark, width, counts, "IoR")
     return figure
 
 
-def prototypes(profiles: Mapping[str, Mapping[str, float]], *, columns: int = 4, mark=None, notes=None):
+def prototypes(
+    profiles: Mapping[str, Mapping[str, float]],
+    *,
+    columns: int = 4,
+    mark: Mapping[str, Sequence[str]] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Figure:
     """The profiles of several models side by side, each with colours and a range of its own.
 
     `mark` has the regions to outline of each profile, `notes` its second line, both by the profile's name.
@@ -181,9 +193,9 @@ def prototypes(profiles: Mapping[str, Mapping[str, float]], *, columns: int = 4,
         values = _complete(profile, marks)
         scale, x, y = Scale(values), i % columns * cell, i // columns * tall
         absent |= any(isnan(v) for v in values.values())
-        for text, down, size, weight in ((name, 0.05, 10, "bold"), (notes.get(name, ""), 0.25, 8.5, "normal")):
-            text = shorten(str(text), size, cell - 0.1)
-            _say(figure, x + 0.06, y + down, text, size, weight=weight)
+        for text, down, letters, weight in ((name, 0.05, 10, "bold"), (notes.get(name, ""), 0.25, 8.5, "normal")):
+            text = shorten(str(text), letters, cell - 0.1)
+            _say(figure, x + 0.06, y + down, text, letters, weight=weight)
         if set(values) & set(REGIONS):
             face, other = (x + 0.03, y + top, 0.6, 0.775), (x + 0.64 * cell, y + top + 0.325 * cell, 0.345, 0.4456)
             for worn, (at, down, *size), pen in ((False, face, 0.7), (True, other, 0.5)):
@@ -199,17 +211,6 @@ def prototypes(profiles: Mapping[str, Mapping[str, float]], *, columns: int = 4,
     key = "each with its own range"
     _key(figure, columns * cell / 2, figure.get_figheight() - 0.22, key, any(mark.values()), absent)
     return figure
-
-
-def svg(figure) -> str:
-    """The figure as SVG text that needs nothing else: no link, no font, no date, the same for the same figure."""
-    buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "prototype"}):
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    text = buffer.getvalue()
-    # without the document type, which is a link, and with hundredths of a point, which halve it
-    lines = re.compile(r' d="[^"]*"')
-    return lines.sub(lambda line: re.sub(r"(\.\d\d)\d+", r"\1", line[0]), text[text.index("<svg") :])
 
 
 def _say(figure, x, y, text, size, **more):

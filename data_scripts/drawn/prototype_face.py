@@ -3,7 +3,9 @@
 Upright, frontal, symmetric, nobody.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from matplotlib.path import Path
@@ -16,6 +18,7 @@ from .face_parts import Complexion, Traits
 from .shapes import Palette
 
 TWIN = {a + part: b + part for part in ("eye", "brow", "ear") for a, b in (("l_", "r_"), ("r_", "l_"))}
+Size = int | tuple[int, ...] | None
 
 
 class Middle:
@@ -24,19 +27,19 @@ class Middle:
     def __init__(self, pick: int):
         self.pick = pick
 
-    def uniform(self, low=0.0, high=1.0, size=None):
+    def uniform(self, low: float = 0.0, high: float = 1.0, size: Size = None) -> np.ndarray:
         return np.full(size or (), (low + high) / 2)[()]
 
-    def normal(self, middle=0.0, spread=1.0, size=None):
+    def normal(self, middle: float = 0.0, spread: float = 1.0, size: Size = None) -> np.ndarray:
         return np.full(size or (), middle)[()]
 
-    def random(self, size=None):
+    def random(self, size: Size = None) -> np.ndarray:
         return self.uniform(size=size)
 
-    def integers(self, n):
+    def integers(self, n: int) -> int:
         return self.pick % n
 
-    def choice(self, options):
+    def choice(self, options: Sequence) -> Any:
         return options[self.pick % len(options)]
 
 

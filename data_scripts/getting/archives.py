@@ -22,11 +22,11 @@ class Header(tarfile.TarInfo):
     """A header of a tar file; at a damaged one Python's tarfile would stop, and call what it has read the whole."""
 
     @classmethod
-    def frombuf(cls, buf, encoding, errors):
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "Header":
         try:
             return super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:
-            raise  # zeros: the end
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # private, yet the only sign of the end
+            raise  # zeros
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"it ends too early or is damaged: {error}") from None
 

@@ -122,9 +122,11 @@ def _settle(part: Part, found: Path, folder: Path) -> None:
         if not into.is_dir():
             verify(found, part.checksum, f"not the {part.archive} of its authors")
             _unpacked(found, into, part.into)
-        found = next((f for f in (into / part.path, *sorted(into.glob(f"*/{part.path}"))) if f.exists()), None)
-    if found is not None:
-        _link(found, folder / part.path, folder)
+        inside = [f for f in (into / part.path, *sorted(into.glob(f"*/{part.path}"))) if f.exists()]
+        if not inside:
+            return
+        found = inside[0]
+    _link(found, folder / part.path, folder)
 
 
 def _link(found: Path, wanted: Path, folder: Path) -> None:

@@ -25,7 +25,9 @@ def classes(file: Path) -> pd.DataFrame | None:
     table = read_csv(file, ("folder", "name"))
     column = next((c for c in table.columns if c == "index" or c.endswith("_index")), None)
     if column is None:
-        raise CourseError(f"{file}: column index (the model output of each class) missing; it has: {', '.join(table)}")
+        raise CourseError(
+            f"{file}: column index (the model output of each class) missing; it has: {', '.join(table.columns)}"
+        )
     wrong = table[~table[column].str.fullmatch(r"\d+")]
     if len(wrong):
         raise CourseError(

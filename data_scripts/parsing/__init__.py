@@ -18,7 +18,7 @@ from safetensors import safe_open
 from torch import nn
 
 from helpers.errors import CourseError, nearest
-from helpers.networks import NORMALISE, fill, normalised, placed, read_state
+from helpers.networks import fill, normalised, placed, read_state
 from helpers.pictures.photos import Photos
 
 from ..getting.tables import read_csv
@@ -60,7 +60,8 @@ def parse(parser: Parser, images: torch.Tensor, regions: dict[int, str], batch: 
     if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; expected uint8 (N, 3, H, W)")
     found = torch.empty(len(images), *images.shape[2:], dtype=torch.uint8)
-    for row, ids in enumerate(parse_each(parser, images, regions, [tuple(images.shape[2:])] * len(images), batch)):
+    sizes = [(images.shape[2], images.shape[3])] * len(images)
+    for row, ids in enumerate(parse_each(parser, images, regions, sizes, batch)):
         found[row] = ids
     return found.to(images.device)
 
@@ -130,7 +131,7 @@ def train(
     seed: int = 0,
     lr: float = 8e-3,
     batch: int = 16,
-    device="cpu",
+    device: str | torch.device = "cpu",
 ) -> Parser:
     """A Parser trained on the masks of split train, squashed to `size`: done once, and resumed when interrupted.
 
@@ -151,40 +152,35 @@ def load(
     mapping: str | Path = "farl",
     *,
     regions: dict[int, str],
-    size: int | None = None,
-    normalise: str = "auto",
-    device="cpu",
+    device: str | torch.device = "cpu",
 ) -> Parser:
     """A parser from a file, or `farl`, the paper's. `regions` are those that will be asked for.
 
     `mapping` says what the file is: `farl` a TorchScript network with the channels of facer's farl/celebm/448; the path
     of a CSV (channel, region; an empty region is left out) a TorchScript network with these channels; "" a state dict
     of our own, which names its regions itself, or has those of `regions` in their order. A TorchScript network gives
-    logits `(N, C, h, w)`, or a tuple with them first; by default it is asked at 448 px with values from 0 to 1. It is
+    logits `(N, C, h, w)`, or a tuple with them first, for pictures of 448 px with values from 0 to 1. It is
     a program: run only a file that you trust. Raises CourseError when the file does not fit, saying what would, and
     Missing when `farl` has to be got first.
     """
     path = weights.found("farl") if str(path) == "farl" else Path(path).expanduser()
-    if normalise not in ("auto", "unit", *NORMALISE):
-        raise CourseError(f"normalise is {normalise!r}; expected auto, unit, {' or '.join(NORMALISE)}")
     if not path.is_file():
         raise CourseError(
             f"parser {path}: no such file. Give a TorchScript file, our own state dict or `farl`, or train"
         )
     if not str(mapping):
-        net, names, own_size, own = _own(path, regions)
+        net, names, size, normalise = _own(path, regions)
     else:
         names = FARL if str(mapping) == "farl" else _channels(Path(mapping).expanduser(), regions)
-        net, own_size, own = _script(path, device), FARL_SIZE, "unit"
-    wanted = own if normalise == "auto" else normalise
-    parser = Parser(placed(net, device).eval(), names, size or own_size, wanted, str(path))
+        net, size, normalise = _script(path, device), FARL_SIZE, "unit"
+    parser = Parser(placed(net, device).eval(), names, size, normalise, str(path))
     _try(parser, mapping)
     return parser
 
 
 def _own(path: Path, regions: dict[int, str]) -> tuple[nn.Module, tuple[str, ...], int, str]:
     state, normalise = read_state(path)
-    said = {}
+    said: dict[str, str] = {}
     if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
             said = file.metadata() or {}
@@ -194,7 +190,7 @@ def _own(path: Path, regions: dict[int, str]) -> tuple[nn.Module, tuple[str, ...
     return net, names, int(said.get("size", SIZE)), normalise if said else "half"
 
 
-def _script(path: Path, device) -> nn.Module:
+def _script(path: Path, device: str | torch.device) -> nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated; the published parsers are in it
@@ -231,7 +227,7 @@ def _try(parser: Parser, mapping) -> None:
     except (RuntimeError, torch.jit.Error) as error:
         raise CourseError(
             f"parser {parser.source}: fails on a picture of {parser.size} x {parser.size} px ({_first(error)}). "
-            f"Give the side it takes: size=..."
+            f"Wrap the network so that it takes this side, and save it again"
         ) from None
     if logits.shape[:2] != (1, len(parser.regions)):
         raise CourseError(

@@ -119,7 +119,7 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
         files = [source / (image or photos.root.name) for image in photos.table["image"]]
         names = [f"masks/{i:06d}.png" for i in range(len(files))]
         turned = _written(draft, files, names, parser)
-        table = photos.table[[column for column in photos.table if not column.startswith("_")]].assign(mask=names)
+        table = photos.table[[column for column in photos.table if not str(column).startswith("_")]].assign(mask=names)
         table["image"] = [f"source/{file.relative_to(source).as_posix()}" for file in files]
         left_out = [(_below(file, source), reason) for file, reason in photos.skipped]
         tables = {"index.csv": table, "regions.csv": pd.DataFrame(NAMES.items(), columns=["id", "region"])}

@@ -37,7 +37,7 @@ class CompactUNet(nn.Module):
         self.up = nn.ModuleList(nn.Sequential(*conv_block(wide + deep, wide)) for wide, deep in reversed(steps))
         self.head = nn.Sequential(nn.Conv2d(WIDTHS[0], outputs * CELL**2, 1), nn.PixelShuffle(CELL))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         passed = [self.stem(x)]
         for down in self.down:
             passed.append(down(passed[-1]))
@@ -61,7 +61,7 @@ def region_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tens
     return -(said * weight).sum() / weight.sum() + 1 - ((2 * both + 1) / (total + 1)).mean()
 
 
-def trained(photos: Photos, recipe: dict, device) -> Path:
+def trained(photos: Photos, recipe: dict, device: str | torch.device) -> Path:
     """The file of the weights, after training unless this was done before. `recipe` has what `_fit` takes by name."""
     _demand_trainable(photos, recipe["size"], recipe["batch"])
     folder = data_root() / "models" / f"compact_unet-{_key(recipe, photos)}"

@@ -99,7 +99,7 @@ def of(names: pd.Index, values: pd.Series, file: Path) -> np.ndarray:
     """The values of these pictures. Raises CourseError for a picture of `file` that has none."""
     if lost := sorted(set(names) - set(values.index)):
         raise CourseError(
-            f"{file.parent / values.name}: no row for {lost[0]}, which {file.name} has "
+            f"{file.parent / str(values.name)}: no row for {lost[0]}, which {file.name} has "
             f"({len(lost):,} missing). Get both files again"
         )
     return values.reindex(names).to_numpy()

@@ -166,9 +166,9 @@ def _reduced(file: Path, height: int, width: int) -> Image.Image:
         raise CourseError(
             f"{file}: {wide} x {high} pixels; expected the shape of its masks, {width} x {height}, or more"
         )
-    image = Image.open(file)
-    image.draft("RGB", (width, height))  # half the size comes straight out of a JPEG, in less than half the time
-    image = image.convert("RGB")
+    opened = Image.open(file)
+    opened.draft("RGB", (width, height))  # half the size comes straight out of a JPEG, in less than half the time
+    image = opened.convert("RGB")
     return image if image.size == (width, height) else image.resize((width, height), Image.Resampling.LANCZOS)
 
 

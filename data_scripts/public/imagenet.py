@@ -40,8 +40,8 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
         if split == "train":
             bad = [(f"{place}/{name}", "not in the folder of a class") for name in flat]
         elif flat or (truth and not folders):
-            flat, bad = _flat(made, place, flat, truth)
-            found += flat
+            matched, bad = _flat(made, place, flat, truth)
+            found += matched
         if found and len(found) + len(bad) != total:
             notes.append(f"{split}: {len(found):,} of ImageNet's {total:,} pictures")
         rows += found
@@ -92,11 +92,11 @@ def _truth(source: Path) -> dict[str, str]:
     """The WordNet id of each validation picture by its name without .JPEG; {} where no ground truth is there."""
     if (file := source / SOLUTION).is_file():
         table = read_csv(file, ("ImageId", "PredictionString"))
-        wnids = table["PredictionString"].str.split(n=1).str[0]  # boxes follow: `n03995372 85 1 499 272 ...`
-        wrong = table["ImageId"][~wnids.fillna("").str.fullmatch(WNID.pattern)]
+        first = table["PredictionString"].str.split(n=1).str[0]  # boxes follow: `n03995372 85 1 499 272 ...`
+        wrong = table["ImageId"][~first.fillna("").str.fullmatch(WNID.pattern)]
         if len(wrong):
             raise CourseError(f"{file}: PredictionString of {wrong.iloc[0]} begins with no WordNet id (n01440764, ...)")
-        return dict(zip(table["ImageId"], wnids, strict=True))
+        return dict(zip(table["ImageId"], first, strict=True))
     if not (file := source / KIT / "data" / "ILSVRC2012_validation_ground_truth.txt").is_file():
         return {}
     synsets = _synsets(source / KIT / "data" / "meta.mat")
@@ -135,8 +135,8 @@ def _classes(source: Path, wnids: set[str]) -> list[tuple[str, int, str]]:
         wnids = {line.split()[0] for line in mapping.read_text().splitlines() if line.strip()}
         if len(wnids) != CLASSES:
             raise CourseError(f"{mapping}: {len(wnids)} classes; expected {CLASSES}, one a line: n01440764 tench, ...")
-    elif (given := source / "classes.csv").is_file():
-        table = classes(given).sort_values("index")
+    elif (known := classes(given := source / "classes.csv")) is not None:
+        table = known.sort_values("index")
         if unknown := sorted(wnids - set(table["folder"])):
             raise CourseError(f"{given}: no row for {unknown[0]} ({len(unknown)} classes without one)")
         return list(table.itertuples(index=False, name=None))

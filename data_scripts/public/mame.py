@@ -35,7 +35,7 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
     reasons[~table["file"].isin(there)] = f"listed in {TABLE}, but there is no such file"
     reasons[table["file"].duplicated()] = f"listed twice in {TABLE}"
     table.insert(0, "image", f"source/{folder}/" + table["file"])
-    out, unlisted = reasons != "", len(there.difference(table["file"]))
+    out, unlisted = reasons != "", len(there.difference([*table["file"]]))
     media = sorted(set(table["label"]) - {""})
     return Arranged(
         table[~out].drop(columns="file").reset_index(drop=True),
@@ -51,7 +51,7 @@ def read(file: Path) -> pd.DataFrame:
     Raises CourseError naming what is missing and what was found, and for a subset that is none.
     """
     found = read_csv(file, ())
-    names = {column.strip().lower(): column for column in found}
+    names = {str(column).strip().lower(): column for column in found}
     if missing := [column for column in COLUMNS if column.lower() not in names]:
         raise CourseError(
             f"{file}: column(s) {', '.join(missing)} missing; it has: {', '.join(found.columns)}. "
@@ -60,8 +60,8 @@ def read(file: Path) -> pd.DataFrame:
     image, medium, subset = (found[names[column.lower()]].str.strip() for column in COLUMNS)
     split = subset.str.lower().map(SPLITS)
     if split.isna().any():
-        row = split.isna().idxmax()
-        raise CourseError(f"{file}: Subset of {image[row]} is {subset[row]!r}; expected train, val or test")
+        row = int(split.isna().argmax())
+        raise CourseError(f"{file}: Subset of {image.iloc[row]} is {subset.iloc[row]!r}; expected train, val or test")
     table = pd.DataFrame({"file": image, "split": split, "label": medium})
     return table.assign(museum=found[names["museum"]].str.strip()) if "museum" in names else table
 

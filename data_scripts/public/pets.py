@@ -45,7 +45,8 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
     reasons[~table["name"].isin(photos)] = "listed in annotations, but there is no such file"
     whole = reasons == ""
     names = table["name"][whole]
-    reasons[whole] = _masks([source / "annotations/trimaps" / trimaps[name] for name in names], names, made / "masks")
+    files = [source / "annotations/trimaps" / trimaps[name] for name in names]
+    reasons[whole] = pd.Series(_masks(files, names, made / "masks"), names.index)
 
     out = tuple(zip(table["image"][reasons != ""], reasons[reasons != ""], strict=True))
     notes = (

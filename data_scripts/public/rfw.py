@@ -19,7 +19,8 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
     FairFace tells East from Southeast Asian and RFW does not: those stay Asian. All is split test. The pairs are not
     read, nor the people, which repeat the folders. Raises CourseError naming a race that has no folder.
     """
-    rows, landmarks, notes, out = [], {}, [], []
+    rows, notes, out = [], [], []
+    landmarks: dict[str, str] = {}
     for race in RACES:
         below = f"{FOLDERS[layout]}data/{race}"
         if not (source / below).is_dir():

@@ -12,6 +12,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -53,8 +54,8 @@ def arrange(source: Path, made: Path, layout: str) -> Arranged:
         (made / "masks" / split).mkdir(parents=True)
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        found = pool.map(partial(_row, made), files)
-        found = list(tqdm(found, "masks of rival10", len(files), delay=2, leave=False))
+        each = pool.map(partial(_row, made), files)
+        found = list(tqdm(each, "masks of rival10", len(files), delay=2, leave=False))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for 26,000 masks
     rows = [row for row in found if isinstance(row, tuple)]
@@ -117,7 +118,7 @@ def _object(file: Path) -> Image.Image | None:
 class _Plain(pickle.Unpickler):
     """Reads dicts, lists, texts and numbers; a file from elsewhere shall not run code here."""
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> NoReturn:
         raise pickle.UnpicklingError(f"it holds {module}.{name}; expected a dict of texts")
 
 

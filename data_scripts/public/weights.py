@@ -100,7 +100,7 @@ def known(name: str) -> Weights:
     return Weights(
         name,
         theirs.url,
-        f"sha256:{re.search('-([0-9a-f]{8,})[.]', theirs.url)[1]}",  # torch.hub's rule for names
+        "sha256:" + re.findall(r"-([0-9a-f]{8,})[.]", theirs.url)[0],  # torch.hub's rule for names
         f"{own}, trained on ImageNet: non-commercial research advised",
         round(theirs.meta["_file_size"]),
         f"model={name} weights=imagenet",
@@ -140,7 +140,9 @@ def prepare(only: Iterable[str], root: Path, given: Path | None = None) -> list[
     if given is not None and given.is_file() and given.name not in {one.file for one in wanted}:
         raise CourseError(f"--from {given}: expected a file named {' or '.join(one.file for one in wanted)}")
     Path(root).mkdir(parents=True, exist_ok=True)
-    lines, missing, silent = [], {}, {}
+    lines: list[str] = []
+    missing: dict[Weights, str] = {}
+    silent: dict[str | None, str] = {}
     with FileLock(Path(root) / ".weights.lock"):
         for one in wanted:
             host = urlparse(one.url).hostname

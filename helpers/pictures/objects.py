@@ -19,7 +19,7 @@ def object_masks(photos: Photos, size: int) -> torch.Tensor | None:
         return None
     ground = [i for i, name in photos.regions.items() if name == "background"] or [0]
     masks = torch.zeros(len(photos), size, size, dtype=torch.bool)
-    for row in np.flatnonzero(photos.table["mask"] != ""):
+    for row in np.flatnonzero(photos.table["mask"] != "").tolist():
         mask = (~np.isin(photos.masks([row])[0], ground)).astype(np.uint8)
         masks[row] = torch.from_numpy(np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)))
     return masks

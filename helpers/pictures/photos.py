@@ -117,13 +117,13 @@ def _held(read: Callable, n: int, each: int, budget: int) -> Callable[[Iterable[
 
 def mask_size(photos: Photos) -> tuple[int, int]:
     """The height and width that all masks have. Raises CourseError naming one that differs."""
-    files = photos.mask_files(range(len(photos)))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sizes = list(pool.map(lambda file: open_image(file).size, files))
-    for file, (width, height) in zip(files, sizes, strict=True):
-        if (width, height) != sizes[0]:
-            raise CourseError(
-                f"{file}: {width} x {height} pixels, where {files[0].name} has {sizes[0][0]} x {sizes[0][1]}; "
-                f"faces are summed region by region, so all must have one size"
-            )
-    return sizes[0][1], sizes[0][0]
+    sizes: dict[tuple[int, int], Path] = {}  # the first file of each
+    for file in photos.mask_files(range(len(photos))):
+        sizes.setdefault(open_image(file).size, file)
+    ((width, height), first), *others = sizes.items()
+    for (wide, high), file in others:
+        raise CourseError(
+            f"{file}: {wide} x {high} pixels, where {first.name} has {width} x {height}; "
+            f"faces are summed region by region, so all must have one size"
+        )
+    return height, width

@@ -23,7 +23,7 @@ def values(photos: Photos, attribute: str) -> np.ndarray:
     if not parts:
         raise CourseError(f"attribute `{attribute}`: expected `name`, `name=value` or `name>=number`")
     name, sign, wanted = parts.groups()
-    known = [c for c in photos.table if c not in OWN_COLUMNS and not c.startswith("_")]
+    known = [c for c in map(str, photos.table) if c not in OWN_COLUMNS and not c.startswith("_")]
     if name not in known:
         raise CourseError(
             f"attribute `{attribute}`: {photos.root} has no column `{name}`.{nearest(name, known)} "
@@ -64,13 +64,14 @@ def shares(attributes: int, correlation: float | None, phi: float | None) -> dic
     """
     if (correlation is None) == (phi is None):
         raise CourseError(f"correlation is {correlation} and phi is {phi}; expected just one of them, a number")
-    if phi is None and not 0 <= correlation <= 1:
+    if correlation is not None and not 0 <= correlation <= 1:
         raise CourseError(f"correlation is {correlation}; expected 0 to 1, the share of a class that has the attribute")
     if phi is not None and not -1 <= phi <= 1:
         raise CourseError(f"phi is {phi}; expected -1 to 1, a correlation coefficient")
     if phi is not None and attributes != 1:
         raise CourseError(f"phi is given with {attributes} attributes; expected one. Give correlation= instead")
-    tied, rest = (correlation, 1 - correlation) if phi is None else ((1 + phi) / 2, (1 - phi) / 2)
+    tied = (1 + phi) / 2 if phi is not None else correlation or 0.0
+    rest = (1 - phi) / 2 if phi is not None else 1 - tied
     if not attributes:  # nothing to tie: the classes alone
         return {(0,): 0.5, (1,): 0.5}
     others = 2**attributes - 1  # cells of a class in which not every attribute follows
@@ -159,7 +160,7 @@ def biased(
         size = min(room.values()) if phi is None else int(min(room.values()) + 1e-9)  # FaceX does not round it
         taken = {c: int(size * share[c] + 1e-9) for c in share}  # 1e-9: 0.29999 / 0.1 would lose a picture
         if not size or (phi is not None and not all(taken[c] for c in room)):
-            cell = min(room, key=room.get)
+            cell = min(room, key=lambda c: room[c])
             said = ", ".join(f"{name}: {bit}" for name, bit in zip(names, cell, strict=True))
             asked = f"correlation {correlation}" if phi is None else f"phi {phi}"
             asked = asked if split == "train" else "balanced_test (False leaves this split as it is)"
@@ -167,13 +168,12 @@ def biased(
             raise CourseError(f"{photos.root}, split {split}: {asked} needs pictures with {said}; there are {there}")
         rng = np.random.default_rng(seed)  # anew for each split: the test pictures stay whatever train has
         kept += [rng.permutation(here[c])[: taken[c]] for c in share]
-        table = pd.DataFrame([(split, *c) for c in share], columns=["split", *names])
-        available = [len(rows) for rows in here.values()]
-        tables.append(table.assign(share=share.values(), available=available, taken=taken.values()))
-    taken = tables[0]["taken"]
-    n, agree = int(taken.sum()), int(taken[[len({*c}) == 1 for c in tied]].sum())
+        rows = [(split, *c, share[c], len(here[c]), taken[c]) for c in share]
+        tables.append(pd.DataFrame(rows, columns=["split", *names, "share", "available", "taken"]))
+    taken = dict(zip(tied, tables[0]["taken"], strict=True))
+    n, agree = sum(taken.values()), sum(taken[c] for c in tied if len({*c}) == 1)
     reached = agree / n if phi is None else (2 * agree - n) / n  # the margins are balanced
-    return Biased(photos.rows(np.sort(np.concatenate(kept))), pd.concat(tables, ignore_index=True), reached)
+    return Biased(photos.rows(np.sort(np.concatenate(kept))), pd.concat(tables, ignore_index=True), float(reached))
 
 
 def _some(column: pd.Series) -> str:
