@@ -42,21 +42,20 @@ from torchvision import transforms
 from tqdm import tqdm
 
 from data_scripts.drawn import faces
-from helpers import networks as models
-from helpers import pictures as data
+from helpers import networks, pictures
 
 SIDE = 512
-notebook = Notebook.load_file(str(data.REPO / "notebooks/02_facex.ipynb"), main=False, include_non_defs=False)
+notebook = Notebook.load_file(str(pictures.REPO / "notebooks/02_facex.ipynb"), main=False, include_non_defs=False)
 
 
 def drawn(root, images):
     """Faces of SIDE pixels on disk, their masks as palette PNGs."""
-    photos = data.load(faces.prepare(root, max(20, images), SIDE)).rows(range(images))
+    photos = pictures.load(faces.prepare(root, max(20, images), SIDE)).rows(range(images))
     return replace(photos, table=photos.table.drop(columns="layers"))
 
 
 def ours(classifier, photos):
-    read, masks = data.reader(photos, SIDE, "squash", budget=0), data.layer_reader(photos, budget=0)
+    read, masks = pictures.reader(photos, SIDE, "squash", budget=0), pictures.layer_reader(photos, budget=0)
     how = notebook.How(list(photos.regions.values()))
     profile = notebook.facex(classifier, 1, torch.arange(len(photos)), read, masks, how)
     if profile.zero:
@@ -111,15 +110,15 @@ def opened(path):
     return Image.open(path).convert("RGB")
 
 
-def theirs(component, net, pictures, labels):
+def theirs(component, net, folder, labels):
     """Seconds of its loop, which ends when it writes the scores: what follows is drawing."""
-    normalise = transforms.Normalize(*models.NORMALISE["imagenet"])
+    normalise = transforms.Normalize(*networks.NORMALISE["imagenet"])
     steps = [transforms.Lambda(opened), transforms.Resize((SIDE, SIDE)), transforms.ToTensor(), normalise]
-    scores = Path(pictures) / "activations_per_sample.csv"
+    scores = Path(folder) / "activations_per_sample.csv"
     start = time.time()
     with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         warnings.simplefilter("ignore")
-        component.run("y", "a", 1, net, pictures, labels, "layer4", transforms.Compose(steps), SIDE)
+        component.run("y", "a", 1, net, folder, labels, "layer4", transforms.Compose(steps), SIDE)
     plt.close("all")
     if len(pd.read_csv(scores)) != len(pd.read_csv(labels)):
         raise RuntimeError("facextool left faces out")
@@ -134,11 +133,11 @@ def timed(function, *arguments):
 
 def speed(root, images, rounds):
     torch.manual_seed(0)
-    net = models.placed(models.build("resnet18", 2), "cpu").eval()
+    net = networks.placed(networks.build("resnet18", 2), "cpu").eval()
     net.fc.weight.data.abs_()  # every map has a positive part: those without are left out, and cost nothing
-    plain = models.build("resnet18", 2).eval()  # in the layout a user of the other would have
+    plain = networks.build("resnet18", 2).eval()  # in the layout a user of the other would have
     plain.load_state_dict(net.state_dict())
-    classifier, photos = models.Classifier("resnet18", net, torch.arange(2), "imagenet"), drawn(root, images)
+    classifier, photos = networks.Classifier("resnet18", net, torch.arange(2), "imagenet"), drawn(root, images)
     pixels = classifier.prepared(photos.images(range(images), SIDE))
     ways = {"ours": lambda: timed(ours, classifier, photos)}
     for batch in (1, 4, 16):
@@ -165,7 +164,7 @@ def peak(root, images):
     net[-1].weight.data.abs_()
     few = drawn(root, 20)
     photos = few.rows([i % len(few) for i in range(images)])
-    seconds = timed(ours, models.Classifier("stand-in", net.eval(), torch.arange(2)), photos)
+    seconds = timed(ours, networks.Classifier("stand-in", net.eval(), torch.arange(2)), photos)
     status = Path("/proc/self/status").read_text()  # Linux; getrusage would tell the parent's peak where that is higher
     return int(status.split("VmHWM:")[1].split()[0]) / 1024, seconds
 
