@@ -9,11 +9,10 @@ import torch
 from known import DOUBLE, calibrated, close, doubled
 from sklearn.linear_model import Ridge as TheirRidge
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 from torchvision import models
 
 from helpers.heatmaps import attribute
-from helpers.heatmaps.forward_only import Ridge, superpixels
+from helpers.heatmaps.forward_only import ridge_regression, superpixels
 from helpers.networks.compact import COMPACT
 from helpers.networks.layers import last_conv
 
@@ -246,21 +245,15 @@ def test_lime_equals_a_ridge_regression_on_samples_drawn_by_hand(resnet, picture
     cosine = nn.functional.cosine_similarity(z.double(), torch.ones(1, z.shape[1], dtype=torch.float64))
     theirs = TheirRidge(alpha=0.5).fit(z, y, sample_weight=(-((1 - cosine) ** 2) / (2 * 0.4**2)).exp())
     ours = attribute("lime", model, image, target, samples=40, segments=20, width=0.4, ridge=0.5, seed=4)
-    # captum makes the scores and the weights float32, each off by 6e-8 of itself. Of an error in the samples, a ridge
-    # regression hands at most 1 / (2 sqrt(ridge)) on to its coefficients; 4 is for the weights and what is centred
-    off = 4 * 2**-24 * y.abs().max() * len(y) ** 0.5 / (2 * 0.5**0.5)
-    assert off < 0.001 * abs(theirs.coef_).max()
-    assert (ours[0] - torch.from_numpy(theirs.coef_)[labels]).abs().max() < off
+    assert np.allclose(ours[0], theirs.coef_[labels], rtol=0, atol=DOUBLE)
 
 
 @pytest.mark.oracle
 def test_the_ridge_regression_equals_that_of_scikit_learn(float64):
     torch.manual_seed(0)
     x, y, w = torch.randn(30, 4), torch.randn(30) + 7, torch.rand(30)
-    ours, theirs = Ridge(0.3), TheirRidge(alpha=0.3).fit(x, y, sample_weight=w)
-    ours.fit(DataLoader(TensorDataset(x, y, w), batch_size=30))
-    assert np.allclose(ours.representation(), theirs.coef_, rtol=0, atol=DOUBLE)
-    assert np.allclose(ours(x), theirs.predict(x), rtol=0, atol=DOUBLE)
+    theirs = TheirRidge(alpha=0.3).fit(x, y, sample_weight=w)
+    assert np.allclose(ridge_regression(x, y, w, 0.3), theirs.coef_, rtol=0, atol=DOUBLE)
 
 
 def test_lime_depends_on_the_seed_and_the_position_only(resnet, pictures):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -25,7 +26,7 @@ def attribute(
     *,
     budget: int = 1 << 30,
     progress: bool = False,
-    **options,
+    **options: Any,
 ) -> torch.Tensor:
     """Heatmaps (N, H, W): signed, unnormalised, at input size, on the device of `model`, left exactly as found.
 
@@ -49,7 +50,7 @@ def attribute(
         return torch.cat([how.function(batch, **options) for batch in batches])
 
 
-def conservation(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, **options) -> torch.Tensor:
+def conservation(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, **options: Any) -> torch.Tensor:
     """Sum of the LRP relevance of each image / its target's score, (N,), float64. 1: nothing lost, nothing made up.
 
     Options are those of `attribute("lrp", ...)`. NaN where the score is 0. Raises ValueError for a model whose
@@ -63,10 +64,11 @@ def conservation(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, 
 
 
 @contextmanager
-def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30, progress=False) -> Iterator[Batch]:
+def _batches(
+    how: Method, model, images, targets, layer=None, budget=1 << 30, progress=False
+) -> Iterator[Iterator[Batch]]:
     """The arguments checked, the model held still, and the images in batches that fit into the budget."""
-    if layer is not None:
-        layer = named_layer(model, layer)
+    chosen = None if layer is None else named_layer(model, layer)
     if not isinstance(budget, int) or budget < 1:
         raise ValueError(f"budget is {budget!r}; expected a number of bytes, e.g. 1 << 30")
     targets = _checked(images, targets)
@@ -79,7 +81,7 @@ def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30, pr
     with torch.inference_mode(False), torch.enable_grad(), explaining(model):
         outputs, form = _trace_fastest(model, lambda form: to_model(images[:1], form), like.device)
         _check_targets(targets, outputs)
-        name, module = layer or (last_grid(outputs) if how.layer else (None, None))
+        name, module = chosen or (last_grid(outputs) if how.layer else (None, None))
         if how.check:
             how.check(model, to_model(images[:1], form))
         if like.device.type == "cpu":

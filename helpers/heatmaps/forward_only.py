@@ -1,8 +1,6 @@
 """Ways to a heatmap that only ask: change the picture and see what the score does. They join `METHODS`."""
 
 import torch
-from captum._utils.models.model import Model  # the surrogate's interface; captum.attr has no name for it
-from captum.attr import Lime
 from torch.nn import functional as F
 
 from ..networks.layers import Output, class_scores, hooked
@@ -111,46 +109,17 @@ def superpixels(image: torch.Tensor, segments: int) -> torch.Tensor:
 
 def _coefficients(batch: Batch, i: int, target, labels, kept, width: float, ridge: float) -> torch.Tensor:
     """The stand-in's coefficients (n,) for image i, from the samples `kept` (samples, n), 0 or 1."""
-
-    def drawn(original, **kwargs):
-        yield from kept.split(1)
-
-    def similarity(original, perturbed, z, **kwargs):
-        return torch.exp(-((1 - z.float().mean().sqrt()) ** 2) / (2 * width**2))
-
-    def score(pictures):
-        return _scores(batch, pictures, target.expand(len(pictures)))
-
-    return Lime(score, Ridge(ridge), similarity, drawn).attribute(
-        batch.images[i : i + 1],
-        baselines=0,
-        feature_mask=labels[None, None],
-        n_samples=len(kept),
-        perturbations_per_eval=min(batch.rows, len(kept)),
-        return_input_shape=False,
-    )
+    pictures = (batch.images[i] * some[:, None, labels] for some in kept.to(batch.images.dtype).split(batch.rows))
+    scores = torch.cat([_scores(batch, some, target.expand(len(some))) for some in pictures])
+    w = torch.exp(-((1 - kept.double().mean(1).sqrt()) ** 2) / (2 * width**2))
+    return ridge_regression(kept, scores, w, ridge)
 
 
-class Ridge(Model):
-    """Weighted ridge regression, solved at once: least sum of w (y - a - x . c)^2, plus `penalty` |c|^2.
+def ridge_regression(x: torch.Tensor, y: torch.Tensor, w: torch.Tensor, penalty: float) -> torch.Tensor:
+    """The c (n,), float64, with the least sum of w (y - a - x . c)^2 plus `penalty` |c|^2, over c and an intercept a.
 
-    captum's own is scikit-learn's, or gradient descent.
+    x (samples, n), y and the weights w (samples,). Solved at once, on the device.
     """
-
-    def __init__(self, penalty: float):
-        self.penalty = penalty
-
-    def fit(self, train_data, **kwargs) -> None:
-        # going through the loader itself would draw from PyTorch's global random numbers
-        x, y, w = (t.double() for t in train_data.dataset.tensors)
-        x_mean, y_mean = w @ x / w.sum(), w @ y / w.sum()  # what a free intercept takes away
-        x, y = x - x_mean, y - y_mean
-        penalty = self.penalty * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        self.c = torch.linalg.solve(x.T @ (w[:, None] * x) + penalty, x.T @ (w * y))
-        self.a = y_mean - x_mean @ self.c
-
-    def representation(self) -> torch.Tensor:
-        return self.c
-
-    def __call__(self, x):
-        return self.a + x.double() @ self.c
+    x, y, w = x.double(), y.double(), w.double()
+    x, y = x - w @ x / w.sum(), y - w @ y / w.sum()  # what a free intercept takes away
+    return torch.linalg.solve(x.T @ (w[:, None] * x) + penalty * torch.eye(x.shape[1]).to(x), x.T @ (w * y))

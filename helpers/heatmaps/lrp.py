@@ -20,6 +20,7 @@ to 0.6). SqueezeNet has no dense layer and keeps all.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -50,7 +51,7 @@ RULED = {
 
 
 @contextmanager
-def rules(model: nn.Module, images: torch.Tensor, epsilon: float):
+def rules(model: nn.Module, images: torch.Tensor, epsilon: float) -> Iterator[nn.Module]:
     """The model with a rule on every layer, for these images (N, 3, H, W); hooks and merged layers go at the end."""
     low, high = images.amin((1, 2, 3), keepdim=True), images.amax((1, 2, 3), keepdim=True)
     no_bias = {"zero_params": ["bias"]}
@@ -150,7 +151,7 @@ _OTHERS = (
 )
 
 
-def _is_identity(norm: nn.Module) -> bool:
+def _is_identity(norm: BatchNorm) -> bool:
     one, zero = (norm.weight, norm.running_var), (norm.bias, norm.running_mean)
     return all(bool((t == 1).all()) for t in one) and all(bool((t == 0).all()) for t in zero)
 

@@ -32,11 +32,18 @@ class Batch(NamedTuple):
     rows: int  # so many images fit in memory
 
 
+Function = Callable[..., torch.Tensor]  # (batch, *, options) -> maps (b, H, W)
+Memory = Callable[[list[Output], str | None], int]  # (outputs for one image, name of the layer) -> bytes for it
+Check = Callable[[nn.Module, torch.Tensor], None]  # (model, one image); raises ValueError where the method cannot work
+
+
 class Method(NamedTuple):
-    function: Callable[..., torch.Tensor]
-    memory: Callable[[list[Output], str | None], int]  # bytes for one image
+    """A way to a heatmap, and what `attribute` needs to know of it."""
+
+    function: Function
+    memory: Memory
     layer: bool
-    check: Callable[[nn.Module, torch.Tensor], None] | None
+    check: Check | None
 
     @property
     def options(self) -> list[str]:
@@ -46,10 +53,10 @@ class Method(NamedTuple):
 METHODS: dict[str, Method] = {}
 
 
-def method(memory, layer=False, check=None):
-    """Add a function `(batch, *, options) -> (b, H, W)` to METHODS under its own name."""
+def method(memory: Memory, layer: bool = False, check: Check | None = None) -> Callable[[Function], Function]:
+    """Add a function to METHODS under its own name."""
 
-    def add(function):
+    def add(function: Function) -> Function:
         METHODS[function.__name__] = Method(function, memory, layer, check)
         return function
 
@@ -109,7 +116,7 @@ def head_gradients(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     return seen[-1].detach(), g
 
 
-def as_grid(output) -> torch.Tensor:
+def as_grid(output: Any) -> torch.Tensor:
     """What a layer gave, or ValueError if that is no grid (N, K, u, v)."""
     if not isinstance(output, torch.Tensor) or output.ndim != 4:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
@@ -202,18 +209,11 @@ def integrated_gradients(batch: Batch, *, steps: int = 50, baseline: float | tor
         raise ValueError(f"baseline has shape {tuple(start.shape)}; expected a finite number or tensor (3, H, W)")
     score = IntegratedGradients(lambda some, targets: class_scores(batch.model(some), targets))
     some = max(1, batch.rows // steps)  # each image needs `steps` rows
-    return torch.cat(
-        [
-            score.attribute(
-                part,
-                start.expand_as(part),
-                additional_forward_args=(targets,),
-                n_steps=steps,
-                internal_batch_size=max(batch.rows, len(part)),
-            ).sum(1)
-            for part, targets in zip(x.split(some), batch.targets.split(some), strict=True)
-        ]
-    ).to(x.dtype)
+    maps = []
+    for part, targets in zip(x.split(some), batch.targets.split(some), strict=True):
+        how = {"n_steps": steps, "internal_batch_size": max(batch.rows, len(part))}
+        maps.append(score.attribute(part, start.expand_as(part), additional_forward_args=targets, **how).sum(1))
+    return torch.cat(maps).to(x.dtype)
 
 
 @method(whole_graph_twice, check=lrp_rules.check_rules)
@@ -243,6 +243,6 @@ def generator(batch: Batch, i: int, *seeds: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> 1))
 
 
-def whole_number(name: str, value, least: int = 1) -> None:
+def whole_number(name: str, value: Any, least: int = 1) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} is {value!r}; expected a whole number of at least {least}")

@@ -26,6 +26,8 @@ from .architectures import (  # noqa: F401  what notebooks ask for by this door
 )
 from .state import fill, fingerprint, read_state, some
 
+Device = str | torch.device
+
 
 @dataclass
 class Classifier:
@@ -48,14 +50,14 @@ class Classifier:
         return normalised(images, self.normalise, self.device)
 
 
-def normalised(images: torch.Tensor, normalise: str, device="cpu") -> torch.Tensor:
+def normalised(images: torch.Tensor, normalise: str, device: Device = "cpu") -> torch.Tensor:
     """uint8 `(N, 3, H, W)` -> float with the mean and standard deviation of that name in NORMALISE."""
     mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in NORMALISE[normalise])
     x = images.to(device, torch.float32, memory_format=torch.channels_last, copy=True)  # in place from here on
     return x.div_(255).sub_(mean).div_(std)
 
 
-def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto", device="cpu") -> Classifier:
+def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto", device: Device = "cpu") -> Classifier:
     """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, its library's own.
 
     Without `photos` it has a class an output, and nothing is checked against a data set. `normalise` is a name in
@@ -96,7 +98,7 @@ def state_of(name: str, weights: str, normalise: str = "auto") -> tuple[dict[str
     return state, (own or usual_normalise(name)) if normalise == "auto" else normalise
 
 
-def placed(net: nn.Module, device) -> nn.Module:
+def placed(net: nn.Module, device: Device) -> nn.Module:
     """The network on the device, in the layout in which its convolutions run fastest."""
     return net.to(device).to(memory_format=torch.channels_last)
 

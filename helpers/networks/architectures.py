@@ -37,7 +37,7 @@ def check_name(name: str) -> None:
         raise CourseError(f"model `{name}` {ways}.{nearest(name, names())}")
 
 
-def build(name: str, outputs: int, **options) -> nn.Module:
+def build(name: str, outputs: int, **options: Any) -> nn.Module:
     """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names."""
     check_name(name)
     if name in COMPACT:

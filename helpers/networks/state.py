@@ -4,7 +4,7 @@ import ast
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def fingerprint(state: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()[:12]
 
 
-def key_of(*parts) -> str:
+def key_of(*parts: Any) -> str:
     """A short hash of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -92,7 +92,7 @@ def fill(net: nn.Module, state: dict[str, torch.Tensor], name: str, weights: str
     net.load_state_dict(state, strict=False)
 
 
-def some(keys) -> str:
+def some(keys: Iterable[str]) -> str:
     """The first three of these entries of a state dict, and how many more there are."""
     keys = list(keys)
     return ", ".join(f"`{k}`" for k in keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
