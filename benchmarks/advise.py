@@ -27,7 +27,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from helpers import networks as models
+from helpers import networks
 from helpers.pictures import REPO
 
 LAYERS = {"ResNet-50": (2048, 49, 1.0, 6.4), "VGG16": (512, 196, 4.0, 6.9), "AlexNet": (256, 169, 2.0, 30.3)}
@@ -106,11 +106,11 @@ def noted(calls, kind, function):
 def classifier_of(name, images):
     """Random weights; its batch norms have seen some pictures, or deep activations would overflow."""
     torch.manual_seed(0)
-    net = models.placed(models.build(name, 1000 if name == "resnet50" else 10), "cpu").train()
+    net = networks.placed(networks.build(name, 1000 if name == "resnet50" else 10), "cpu").train()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over what it sees
-    classifier = models.Classifier(name, net, torch.arange(10))
+    classifier = networks.Classifier(name, net, torch.arange(10))
     with torch.no_grad():
         net(classifier.prepared(images[:8]))
     net.eval()

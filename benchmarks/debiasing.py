@@ -32,17 +32,16 @@ from torch.utils.data import TensorDataset
 from torch.utils.flop_counter import flop_registry
 from tqdm import tqdm
 
-from helpers import networks as models
-from helpers import pictures as data
+from helpers import networks, pictures
 from helpers.heatmaps import attribute
 from helpers.networks import training
 from helpers.networks.layers import explaining
 
-sys.path.append(str(data.REPO / "tests"))
+sys.path.append(str(pictures.REPO / "tests"))
 import detoxai_there  # noqa: E402
 
 STEPS = 50
-nb = Notebook.load_file(str(data.REPO / "notebooks/05_debiasing_metrics.ipynb"), main=False, include_non_defs=False)
+nb = Notebook.load_file(str(pictures.REPO / "notebooks/05_debiasing_metrics.ipynb"), main=False, include_non_defs=False)
 
 
 def seconds_of(way):
@@ -67,13 +66,13 @@ def fastest(ways, rounds, desc):
 def pictures(size, n):
     coarse = torch.rand(n, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     images = (255 * F.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)).byte()
-    return models.normalised(images, "half")
+    return networks.normalised(images, "half")
 
 
 def calibrated(name, x):
     """Random weights; its batch norms have seen some pictures, or deep activations would overflow."""
     torch.manual_seed(0)
-    net = models.placed(models.build(name, 2), "cpu").train()
+    net = networks.placed(networks.build(name, 2), "cpu").train()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over what it sees
@@ -124,7 +123,7 @@ def theirs_of(detoxai, net, x, c):
 def heatmaps(name, size, n, few, rounds, detoxai):
     x, c = pictures(size, n), torch.arange(n) % 2
     net = calibrated(name, x)
-    plain = models.build(name, 2).eval()  # in the layout a user of the others would have
+    plain = networks.build(name, 2).eval()  # in the layout a user of the others would have
     plain.load_state_dict(net.state_dict())
     one = (net, x[:1], c[:1])
     once = operations(lambda: bare(*one, 1))
@@ -168,7 +167,7 @@ def trained_once(folder):
         (folder / "noise" / label).mkdir(parents=True)
         for i in range(100):
             Image.fromarray(draws.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(folder / f"noise/{label}/{i}.png")
-    photos = data.divided(data.load(folder / "noise"))
+    photos = pictures.divided(pictures.load(folder / "noise"))
     recipe = training.Recipe("compact_resnet", size=64, epochs=3, augment="none", optimiser="adam")
     fits, fit = [], training._fit
     training._fit = lambda *arguments: fits.append(1) or fit(*arguments)

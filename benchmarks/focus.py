@@ -15,7 +15,7 @@ from captum.attr import LayerAttribution, LayerGradCam
 from importnb import Notebook
 from tqdm import tqdm
 
-from helpers import networks as models
+from helpers import networks
 from helpers.heatmaps import attribute
 from helpers.pictures import REPO
 
@@ -55,9 +55,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=2)
     n, rounds = vars(parser.parse_args()).values()
     torch.manual_seed(0)
-    net = models.placed(models.build("resnet18", 1000), "cpu").eval()
+    net = networks.placed(networks.build("resnet18", 1000), "cpu").eval()
     net.fc.weight.data.abs_()  # every map has a positive part: quantus stops at one that has none
-    plain = models.build("resnet18", 1000).eval()  # in the layout a user of the others would have
+    plain = networks.build("resnet18", 1000).eval()  # in the layout a user of the others would have
     plain.load_state_dict(net.state_dict())
     M = focus.mosaics(torch.arange(10).repeat_interleave(8), -(-n // 10))
     M = focus.Mosaics(*(t[:n] for t in M))

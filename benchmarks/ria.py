@@ -20,7 +20,7 @@ from scipy import ndimage
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from helpers import networks as models
+from helpers import networks
 from helpers.networks import augment, training
 from helpers.networks.layers import last_conv
 from helpers.pictures import REPO
@@ -44,7 +44,7 @@ def epoch(net, images, labels, boxes, loss):
     schedule, draws = training.SCHEDULES["constant"](optimiser), torch.manual_seed(0)  # of crops and dropout
     for rows in torch.arange(len(images)).split(BATCH):
         theta = augment.WAYS["cropped"].draw(len(rows), draws)
-        x = augment.sampled(models.normalised(images[rows], "half"), theta, size)
+        x = augment.sampled(networks.normalised(images[rows], "half"), theta, size)
         if loss:
             L, parts = loss(net, x, labels[rows], augment.moved(boxes[rows], theta, size))
             if parts["left_out"] > 0.2:
@@ -67,7 +67,7 @@ def fastest(ways, rounds, n):
 
 def costs(name, size, n, rounds):
     torch.manual_seed(0)
-    net = models.placed(models.build(name, 10), "cpu").train()
+    net = networks.placed(networks.build(name, 10), "cpu").train()
     layer, _ = last_conv(net, size=size)
     images, labels = torch.randint(256, (n, 3, size, size), dtype=torch.uint8), torch.randint(10, (n,))
     boxes = torch.cat([0.4 * torch.rand(n, 2), 0.6 + 0.4 * torch.rand(n, 2)], 1)
