@@ -63,7 +63,7 @@ def fastest(ways, rounds, desc):
     return seconds
 
 
-def pictures(size, n):
+def noise(size, n):
     coarse = torch.rand(n, 3, 9, 9, generator=torch.Generator().manual_seed(0))
     images = (255 * F.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 1)).byte()
     return networks.normalised(images, "half")
@@ -121,7 +121,7 @@ def theirs_of(detoxai, net, x, c):
 
 
 def heatmaps(name, size, n, few, rounds, detoxai):
-    x, c = pictures(size, n), torch.arange(n) % 2
+    x, c = noise(size, n), torch.arange(n) % 2
     net = calibrated(name, x)
     plain = networks.build(name, 2).eval()  # in the layout a user of the others would have
     plain.load_state_dict(net.state_dict())
