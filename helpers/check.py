@@ -138,12 +138,12 @@ def _explained(classifier: Classifier, wants: dict) -> str:
     layer = wants["grid"] if isinstance(wants.get("grid"), str) else None
     for method in ["gradcam"] * bool(wants.get("grid")) + list(wants.get("explains", ())):
         try:
-            attribute(method, classifier.net, image, [0], layer if method == "gradcam" else None)
+            attribute(method, classifier.net, image, torch.tensor([0]), layer if method == "gradcam" else None)
         except (ValueError, RuntimeError, AssertionError) as error:
             at = f"{side} px" + f", layer={layer!r}" * bool(layer)
             return f"{classifier.name} cannot be explained by {method} at {at} ({error}); choose another"
     if wants.get("halves"):
-        grid = attribute("gradcam", classifier.net, image, [0], resolution="native").shape[1:]
+        grid = attribute("gradcam", classifier.net, image, torch.tensor([0]), resolution="native").shape[1:]
         if grid[0] % 2 or grid[1] % 2:
             return f"{classifier.name} has a {grid[0]} x {grid[1]} grid at {side} px: no middle; choose another size"
     return ""

@@ -42,7 +42,10 @@ def start(namespace: dict, notebook: str | Path | None = None) -> "Run":
     values = parameters.check(path.stem, known, {p.name: namespace[p.name] for p in known if p.name in namespace})
     namespace.update(values)
     run = Run(path.stem, values, os.environ.get("COURSE_RUN_DIR"))
-    run.show_provenance()
+    said = run.results["provenance"]
+    versions = ", ".join(f"{p} {said['versions'][p]}" for p in ("torch", "captum", "zennit"))
+    text = f"seed {run.seed} · device {run.device} · Python {said['python']} · {versions}"
+    display(HTML(f"<small>{html.escape(text)}</small>"))
     return run
 
 
@@ -53,7 +56,7 @@ class Run:
         self.folder = Path(folder) if folder else None
         self.seed = int(values.get("seed", 0))
         self.device = provenance.device(values.get("device", "auto"))
-        self.results = {
+        self.results: dict[str, Any] = {
             "notebook": notebook,
             "parameters": values,
             "answer": "",
@@ -71,12 +74,6 @@ class Run:
         np.random.seed(self.seed % 2**32)
         torch.manual_seed(self.seed)
         self._write()
-
-    def show_provenance(self) -> None:
-        said = self.results["provenance"]
-        versions = ", ".join(f"{p} {v}" for p, v in said["versions"].items() if p in ("torch", "captum", "zennit"))
-        text = f"seed {self.seed} · device {self.device} · Python {said['python']} · {versions}"
-        display(HTML(f"<small>{html.escape(text)}</small>"))
 
     def data(self, photos: Photos, name: str | None = None) -> Photos:
         """Note which data this run reads, and what was left out of it; shows a line when something was."""
@@ -187,9 +184,7 @@ class Run:
     def table(self, table: pd.DataFrame, name: str, caption: str = "", shown: pd.DataFrame | None = None) -> None:
         """A table: shown (all, or the part `shown`), and kept whole as tables/<name>.csv at full precision."""
         self._new("tables", name, f"tables/{_file(name)}.csv", caption=caption)
-        if self.folder:
-            text = table.to_csv(index=not _is_range(table.index))
-            self._path(f"tables/{_file(name)}.csv").write_text(text, encoding="utf-8")
+        self._keep(f"tables/{_file(name)}.csv", table.to_csv(index=not _is_range(table.index)))
         display(_html((table if shown is None else shown).round(4), caption))
 
     def figure(
@@ -207,8 +202,7 @@ class Run:
         figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
         sys.modules["matplotlib.pyplot"].close(figure)
         self._new("figures", name, f"figures/{_file(name)}.png", alt=alt, caption=caption, cover=cover)
-        if self.folder:
-            self._path(f"figures/{_file(name)}.png").write_bytes(buffer.getvalue())
+        self._keep(f"figures/{_file(name)}.png", buffer.getvalue())
         picture = {"image/png": base64.b64encode(buffer.getvalue()).decode(), "text/plain": alt}
         display(picture, metadata={"image/png": {"alt": alt, "caption": caption}}, raw=True)
 
@@ -218,18 +212,15 @@ class Run:
         self.results[kind].append({"name": name, "file": file} | more)
         self._write()
 
-    def _path(self, file: str) -> Path:
-        path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+    def _keep(self, file: str, content: str | bytes) -> None:
+        if self.folder:
+            with atomic(self.folder / file) as draft:
+                draft.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
     def _write(self) -> None:
         """Keep results.json whole at every moment: a run that fails later still has what it found."""
-        if self.folder is None:
-            return
         self.results["provenance"]["peak_mb"] = provenance.peak_mb(self.device)
-        with atomic(self._path("results.json")) as draft:
-            draft.write_text(json.dumps(_plain(self.results), indent=1, ensure_ascii=False), encoding="utf-8")
+        self._keep("results.json", json.dumps(_plain(self.results), indent=1, ensure_ascii=False))
 
 
 def _plain(value):
