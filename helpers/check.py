@@ -21,7 +21,7 @@ def close(found, expected, tolerance: float = 1e-6) -> None:
     expected = expected.expand(found.shape) if expected.ndim == 0 else expected
     if found.shape != expected.shape or not torch.allclose(found, expected, rtol=0, atol=tolerance, equal_nan=True):
         raise AssertionError(f"by hand it is {expected.tolist()}, the function says {found.tolist()}")
-    print(f"✓ {found.tolist()}")
+    print(f"✓ {found.round(decimals=6).tolist()}")
 
 
 def maps(name: str, R: torch.Tensor) -> torch.Tensor:
