@@ -4,7 +4,7 @@
 drawn attributes). Measured, each in a process of its own, so that its peak of memory is its own:
 
 prepare   every picture decoded, index.csv written; for a tenth of the pictures, too, to see what memory does
-open      data.load of the prepared set, beside CelebA(root)
+open      pictures.load of the prepared set, beside CelebA(root)
 read      batches of 64 pictures squashed to 112 pixels as uint8, beside a DataLoader over CelebA with Resize and
           PILToTensor, without and with workers
 
@@ -79,10 +79,10 @@ def prepared(root, folder):
 
 
 def opened(root):
-    from helpers import pictures as data
+    from helpers import pictures
 
     os.environ["COURSE_DATA"] = str(root)
-    return data.load("celeba")
+    return pictures.load("celeba")
 
 
 def opened_by_torchvision(parent, transform=None):

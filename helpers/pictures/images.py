@@ -22,8 +22,8 @@ def open_image(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise CourseError(f"{path}: no such file") from None
     except UnidentifiedImageError:
-        empty = "; the file is empty (0 bytes)" if not path.stat().st_size else ""
-        raise CourseError(f"{path}: not an image that Pillow can read{empty}") from None
+        why = "not an image that Pillow can read" if path.stat().st_size else "the file is empty (0 bytes)"
+        raise CourseError(f"{path}: {why}") from None
     except (OSError, Image.DecompressionBombError, SyntaxError) as error:
         raise CourseError(f"{path}: cannot be opened ({error})") from None
 
