@@ -18,7 +18,13 @@ GROUP, FOLDER = "course.datasets", "folder"
 
 
 class Script(Protocol):
-    """What a data set's script can do. `root` is where prepared data live."""
+    """What a data set's script can do, `root` being where prepared data live, and what `course data list` shows."""
+
+    how: str  # the set is got: "drawn" (by the script, of nothing), "fetched", "by hand", ...
+    holds: str
+    notebooks: str
+    size: str
+    licence: str
 
     def located(self, root: Path) -> Path:
         """The folder that the set has or will have, nothing made. Raises Missing saying what to place where."""

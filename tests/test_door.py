@@ -8,11 +8,14 @@ import pytest
 from helpers import door
 from helpers import pictures as data
 from helpers.errors import CourseError, Missing
+from reports import cli
 
 SCRIPT = """
 from helpers.errors import Missing
 
 class Script:
+    how, holds, notebooks, size, licence = "by hand", "one square", "01", "1 kB", "none"
+
     def located(self, root):
         if not (root / "squares.txt").is_file():
             raise Missing(f"squares: place squares.txt in {root}")
@@ -44,7 +47,8 @@ def squares(tmp_path, monkeypatch, data_home):
     sys.modules.pop("squares_set", None)
 
 
-def test_somebody_elses_package_adds_a_data_set(squares):
+def test_somebody_elses_package_adds_a_data_set(squares, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     assert "squares" in door.scripts()
     with pytest.raises(Missing, match="place squares.txt"):
         data.load("squares")
@@ -53,6 +57,8 @@ def test_somebody_elses_package_adds_a_data_set(squares):
     assert data.located("squares") == squares / "squares"
     assert not (squares / "squares").exists()
     assert data.load("squares").classes == ["square"]
+    assert cli.main(["data", "prepare", "squares"]) == cli.main(["data", "list"]) == 0
+    assert "one square" in capsys.readouterr().out
     with pytest.raises(CourseError, match=r"Did you mean `squares`\? .* squares"):
         data.load("square")
 

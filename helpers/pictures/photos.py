@@ -83,18 +83,18 @@ class Photos:
         layers, its palette mask taken apart, a pixel a region.
         Raises CourseError when the masks differ in size.
         """
-        rows, ids = [int(i) for i in rows], np.array(list(self.regions), dtype=np.uint8)
-        folders = self.table["layers"].iloc[rows].tolist() if "layers" in self.table else [""] * len(rows)
+        ids = np.array(list(self.regions), dtype=np.uint8)
+
+        def layers_of(row: int) -> np.ndarray:
+            if folder := self.table["layers"].iloc[row] if "layers" in self.table else "":
+                return read_layers(self.root / folder, list(self.regions.values()))
+            return self.masks([row])[0] == ids[:, None, None]
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = list(pool.map(lambda row, folder: self._layers(row, folder, ids), rows, folders))
+            found = list(pool.map(layers_of, map(int, rows)))
         if len(sizes := {tuple(one.shape[1:]) for one in found}) > 1:
             raise CourseError(f"{self.root}: masks of different sizes, {sorted(sizes)}; a batch needs one size")
         return torch.from_numpy(np.stack(found))
-
-    def _layers(self, row: int, folder: str, ids: np.ndarray) -> np.ndarray:
-        if folder:
-            return read_layers(self.root / folder, list(self.regions.values()))
-        return read_mask(self.root / self.table["mask"].iloc[row]) == ids[:, None, None]
 
 
 def reader(photos: Photos, size: int, fit: str, budget: int = 1 << 31) -> Callable[[Iterable[int]], torch.Tensor]:

@@ -82,14 +82,16 @@ def _prepare(arguments) -> int:
 
 def _prepared(arguments, root: Path, drawn: list[str]) -> list[str]:
     from data_scripts.getting import prepare
+    from data_scripts.getting.upstream import Dataset
     from data_scripts.public import weights
 
     if arguments.name == "weights":
         return weights.prepare(arguments.only, root, arguments.given)
-    if arguments.name not in drawn:
-        return prepare.prepare(arguments.name, root, arguments.given, arguments.force)
     names = drawn[1:] if arguments.name == "all" else [arguments.name]
-    return [str(door.scripts()[name].load().find(root)) for name in names]
+    scripts = {name: door.scripts()[name].load() for name in names}
+    if isinstance(scripts.get(arguments.name), Dataset):
+        return prepare.prepare(arguments.name, root, arguments.given, arguments.force)
+    return [str(script.find(root)) for script in scripts.values()]
 
 
 def _masks(arguments) -> int:
