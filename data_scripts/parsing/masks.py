@@ -76,7 +76,7 @@ def write(dataset: str, parser: str, channels: str, root: Path, name: str | None
 def _content(folder: Path) -> dict | None:
     """What decides the content of masks made here, and no other folder's."""
     try:
-        known = json.loads((folder / "dataset.json").read_text())
+        known = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(known, dict) or known.get("generator") != "masks":

@@ -101,7 +101,7 @@ def _truth(source: Path) -> dict[str, str]:
         return {}
     synsets = _synsets(source / KIT / "data" / "meta.mat")
     try:
-        wnids = [synsets[int(number)] for number in file.read_text().split()]
+        wnids = [synsets[int(number)] for number in file.read_text(encoding="utf-8").split()]
     except (KeyError, ValueError) as error:
         raise CourseError(f"{file}: {error} is no ILSVRC2012_ID of a class; expected 1 to {CLASSES}") from None
     return {f"ILSVRC2012_val_{number:08d}": wnid for number, wnid in enumerate(wnids, 1)}
@@ -132,7 +132,7 @@ def _classes(source: Path, wnids: set[str]) -> list[tuple[str, int, str]]:
     if (kit := source / KIT / "data" / "meta.mat").is_file():
         wnids = set(_synsets(kit).values())
     elif (mapping := source / MAPPING).is_file():
-        wnids = {line.split()[0] for line in mapping.read_text().splitlines() if line.strip()}
+        wnids = {line.split()[0] for line in mapping.read_text(encoding="utf-8").splitlines() if line.strip()}
         if len(wnids) != CLASSES:
             raise CourseError(f"{mapping}: {len(wnids)} classes; expected {CLASSES}, one a line: n01440764 tench, ...")
     elif (known := classes(given := source / "classes.csv")) is not None:
