@@ -40,7 +40,16 @@ def data_root() -> Path:
 
 def scripts() -> dict[str, EntryPoint]:
     """The data sets that have a script, by name; `.load()` gives the script."""
-    return {one.name: one for one in entry_points(group=GROUP) if one.name != FOLDER}
+    return {name: one for name, one in _registered().items() if name != FOLDER}
+
+
+def _registered() -> dict[str, EntryPoint]:
+    found = {one.name: one for one in entry_points(group=GROUP)}
+    if FOLDER not in found:
+        raise CourseError(
+            f"the scripts of data sets are not registered. Install the course again: pip install -e {REPO}"
+        )
+    return found
 
 
 def located(dataset: str | Path) -> Path:
@@ -76,8 +85,7 @@ def tables(place: Path) -> Path:
     """
     if recipe(place):
         return place
-    (script,) = entry_points(group=GROUP, name=FOLDER)
-    return script.load()(place, data_root())
+    return _registered()[FOLDER].load()(place, data_root())
 
 
 def recipe(place: Path) -> dict:

@@ -69,6 +69,13 @@ def test_the_script_of_folders_is_no_data_set(data_home):
         data.load(door.FOLDER)
 
 
+def test_an_installation_from_before_the_scripts_were_registered_is_told(album, monkeypatch):
+    monkeypatch.setattr(door, "entry_points", lambda group: ())
+    for name in ("scenes", album):
+        with pytest.raises(CourseError, match="Install the course again: pip install -e"):
+            data.load(name)
+
+
 @pytest.mark.parametrize("name", door.scripts())
 def test_every_script_says_where_its_set_will_be_or_what_is_missing(data_home, name):
     script = door.scripts()[name].load()
