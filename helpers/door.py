@@ -47,7 +47,7 @@ def _registered() -> dict[str, EntryPoint]:
     found = {one.name: one for one in entry_points(group=GROUP)}
     if FOLDER not in found:
         raise CourseError(
-            f"the scripts of data sets are not registered. Install the course again: pip install -e {REPO}"
+            f"no script of a data set is registered. Install the course again: pip install -e {REPO}"
         )
     return found
 
