@@ -46,9 +46,7 @@ def scripts() -> dict[str, EntryPoint]:
 def _registered() -> dict[str, EntryPoint]:
     found = {one.name: one for one in entry_points(group=GROUP)}
     if FOLDER not in found:
-        raise CourseError(
-            f"no script of a data set is registered. Install the course again: pip install -e {REPO}"
-        )
+        raise CourseError(f"no script of a data set is registered. Install the course again: pip install -e {REPO}")
     return found
 
 
