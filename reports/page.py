@@ -2,36 +2,44 @@
 
 import base64
 import hashlib
-import json
-import mimetypes
-import re
-from datetime import datetime
+import struct
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from jinja2 import ChainableUndefined, pass_context
+from jinja2 import ChainableUndefined, Environment, pass_context
 from markupsafe import Markup
 from nbconvert import HTMLExporter
-from nbconvert.filters import ansi2html
-from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from traitlets.config import Config
 
+from . import said
 from .equations import mathml
 from .prose import clean, markdown
+from .said import PICTURES, datauri
+from .shown import Quiet, divided
 
 TEMPLATE = Path(__file__).parent / "template"
-PICTURES = ["image/svg+xml", "image/png", "image/jpeg"]
 TEXTS = ["text/html", "text/markdown", "text/latex", "text/plain"]
+FILTERS = (said.show, said.first_words, said.duration, said.when, said.terminal, said.judged, said.tally, said.measured)
 
 
 def report(
-    notebook: NotebookNode, results: dict, parameters: list[dict], downloads: dict[str, bytes] | None = None
+    notebook: NotebookNode,
+    results: dict,
+    parameters: list[dict],
+    downloads: dict[str, bytes] | None = None,
+    cover: bytes | None = None,
 ) -> str:
-    """One self-contained page of a run: its answer and claims, the notebook as it ran, and the files it wrote."""
-    run = {"results": results, "parameters": parameters, "downloads": downloads or {}, "toc": []}
-    return Exporter().from_notebook_node(notebook, resources=run)[0]
+    """One self-contained page of a run: answer, cover (a PNG), claims, the notebook as it ran, the files it wrote."""
+    opening, rest = divided(notebook)
+    run: dict[str, Any] = {"results": results, "parameters": parameters, "downloads": downloads or {}, "toc": []}
+    run["opening"] = [markdown(cell.source, run, cell.get("attachments", {})) for cell in opening]
+    if cover:
+        about = next((f for f in results.get("figures", ()) if f.get("cover")), {})
+        run["cover"] = {"png": cover, "alt": about.get("alt") or "No description", "wide": _wide(cover)}
+    return Exporter().from_notebook_node(rest, resources=run)[0]
 
 
 def index(results: list[dict]) -> str:
@@ -41,14 +49,24 @@ def index(results: list[dict]) -> str:
     return Exporter().environment.get_template("overview.html.j2").render(notebooks=newest_first)
 
 
+def _started(results: dict) -> str:
+    return results.get("provenance", {}).get("started", "")
+
+
+def _wide(png: bytes) -> bool:
+    """Whether a picture is too wide to stand beside a sentence."""
+    width, height = struct.unpack(">II", png[16:24]) if len(png) > 24 else (1, 1)
+    return width > 1.9 * height
+
+
 class Exporter(HTMLExporter):
     """nbconvert with our template. Escapes by default, unlike nbconvert: templates mark what is HTML with `safe`."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(template_name=TEMPLATE.name, extra_template_basedirs=[str(TEMPLATE.parent)], **kwargs)
 
     @property
-    def default_config(self):
+    def default_config(self) -> Config:
         # a picture beats the HTML beside it: HTML of plotting libraries is empty once its scripts are gone
         config = super().default_config.copy()
         config.merge(Config({"NbConvertBase": {"display_data_priority": PICTURES + TEXTS}}))
@@ -58,11 +76,10 @@ class Exporter(HTMLExporter):
         super()._init_preprocessors()
         self.register_preprocessor(Quiet, enabled=True)  # last: the template's own have merged the streams
 
-    def _create_environment(self):
+    def _create_environment(self) -> Environment:
         env = super()._create_environment()
         env.autoescape, env.undefined = True, ChainableUndefined
-        filters = (clean, datauri, show, first_words, duration, when, terminal, mathml)
-        env.filters.update({f.__name__: f for f in filters}, quote=quote)
+        env.filters.update({f.__name__: f for f in (clean, datauri, mathml, *FILTERS)}, quote=quote)
         script = (TEMPLATE / "page.js").read_text("utf-8")
         env.globals.update(
             css=Markup((TEMPLATE / "page.css").read_text("utf-8")),
@@ -73,98 +90,6 @@ class Exporter(HTMLExporter):
         return env
 
     @pass_context
-    def markdown2html(self, context, source):
+    def markdown2html(self, context: Any, source: str) -> Markup:
         """A cell's Markdown as clean HTML. Headings are collected for the table of contents on the way."""
         return markdown(source, context["resources"], context.get("cell", {}).get("attachments", {}))
-
-
-class Quiet(Preprocessor):
-    """Drops what only made sense while the notebook ran: progress bars, widgets. Marks the cell that failed."""
-
-    def preprocess(self, nb, resources):
-        failed = resources["results"].get("status") == "failed"
-        for cell in nb.cells:
-            cell["outputs"] = [o for o in map(_without_progress, cell.get("outputs", [])) if o]
-        broken = [c for c in nb.cells if any(o.output_type == "error" for o in c.outputs)]
-        for cell in broken[-1:] if failed else []:  # an error further up was expected, the run went on
-            cell.metadata["failed"] = resources["failed_cell"] = True
-        return nb, resources
-
-
-_PROGRESS = re.compile(r"\[\d\d+:\d\d(:\d\d)?[<,].*\]")  # tqdm's [elapsed<left, rate]
-
-
-def _without_progress(output):
-    if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
-        return None
-    if output.output_type == "stream":
-        lines = re.sub(r"\x1b\[[\d;]*[A-HJK]", "", output.text).split("\n")  # cursor moves of nested bars
-        output.text = "\n".join(line for line in lines if not _PROGRESS.search(line)).strip("\n\r")
-        return output if output.text.strip() else None
-    return output
-
-
-# ---------------------------------------------------------------------------------------------- prose
-
-
-def datauri(data: bytes | str, name: str) -> str:
-    """`data` as a data: URI; `name` is a file name or a picture's media type."""
-    kind = name if name in PICTURES else mimetypes.guess_type(name)[0] or "application/octet-stream"
-    if isinstance(data, str) and kind in ("image/png", "image/jpeg"):  # base64 already, in a notebook
-        return f"data:{kind};base64,{''.join(data.split())}"
-    return f"data:{kind};base64,{base64.b64encode(data.encode() if isinstance(data, str) else data).decode()}"
-
-
-def show(value) -> str:
-    """A number to four digits, a list by its items, nothing as a dash."""
-    if value is None or isinstance(value, ChainableUndefined):
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(show, value)) or "none"
-    return json.dumps(value) if isinstance(value, dict) else str(value) or '""'
-
-
-def first_words(code: str) -> str:
-    """What a folded cell is about: its first function or class, else its first comment, else its first line."""
-    name = re.search(r"^(?:def|class)\s+(\w+(?:\(.*\)(?=\s*(?:->|:)))?)", code, re.M)
-    comment = re.search(r"^#+\s*(.+)", code, re.M)
-    return (name or comment or re.search(r"(.*)", code.strip()))[1]
-
-
-def duration(seconds) -> str:
-    """Seconds as people say them."""
-    if not isinstance(seconds, int | float):
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes > 59:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.3g} s"
-
-
-def when(iso) -> str:
-    """A timestamp as a date and a time of day."""
-    try:
-        moment = datetime.fromisoformat(iso)
-        return f"{moment.day} {moment:%B %Y, %H:%M}"
-    except (TypeError, ValueError):
-        return show(iso)
-
-
-def terminal(text: str) -> Markup:
-    """Text with its ANSI colours; 256-colour codes become the nearest of eight, which the page draws legibly."""
-
-    def nearest(match):
-        n = int(match[1]) - 16
-        rgb = (n // 36, n // 6 % 6, n % 6) if 0 <= n < 216 else (0, 0, 0)
-        bits = sum(1 << i for i, level in enumerate(rgb) if level > 1 and level > max(rgb) / 2)
-        return str(30 + bits) if bits not in (0, 7) else "39"
-
-    return Markup(ansi2html(re.sub(r"(?<=[\[;])38;5;(\d+)", nearest, text)))
-
-
-def _started(results):
-    return str(results.get("provenance", {}).get("started", ""))

@@ -163,6 +163,7 @@ def _readable(soup, table, caption):
         else:
             th["scope"] = "col" if th.find_parent("thead") else "row"
     if "dataframe" in table.get("class", ()):
+        _without_row_numbers(table)
         for cells in zip(*(row.find_all("td") for row in table.select("tbody tr")), strict=False):
             if not all(_NUMBER.fullmatch(cell.text.strip()) for cell in cells):
                 for cell in cells:
@@ -172,3 +173,16 @@ def _readable(soup, table, caption):
         table.insert(0, tag := soup.new_tag("caption"))
         tag.string, tag["class"] = caption or f"Table: {heads}", "" if caption else "unseen"
     table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+
+
+def _without_row_numbers(table):
+    """Drops the first column where it only numbers rows, with gaps when rows were chosen: nobody named it."""
+    heads, rows = table.select("thead tr"), table.select("tbody tr")
+    numbers = [row.find("th") for row in rows]
+    corner = heads[0].find(["th", "td"]) if len(heads) == 1 else None
+    if corner is None or corner.get_text(strip=True) or not all(numbers) or any(len(r("th")) > 1 for r in rows):
+        return
+    named = [th.get_text(strip=True) for th in heads[0]("th")]
+    if all(th.get_text(strip=True).isdigit() for th in numbers) and not all(name.isdigit() for name in named if name):
+        for cell in (corner, *numbers):
+            cell.decompose()

@@ -68,14 +68,21 @@ def write_index(out: Path = OUT) -> Path:
 
 
 def _thumbnail(folder: Path) -> str | None:
-    """A small JPEG of the run's richest picture as a data URI; None when it drew none."""
-    pictures = sorted((folder / "figures").glob("*.png"), key=lambda file: file.stat().st_size)
-    if not pictures:
+    """A small JPEG of the run's cover, else its richest picture, as a data URI; None when it drew none."""
+    drawn = sorted((folder / "figures").glob("*.png"), key=lambda file: file.stat().st_size)
+    cover = _cover(folder, results(folder)) or (drawn[-1].read_bytes() if drawn else None)
+    if cover is None:
         return None
-    image, buffer = Image.open(pictures[-1]).convert("RGB"), io.BytesIO()
+    image, buffer = Image.open(io.BytesIO(cover)).convert("RGB"), io.BytesIO()
     image.thumbnail((640, 480))
     image.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _cover(folder: Path, found: dict) -> bytes | None:
+    """The picture that the notebook chose for the first screen."""
+    files = [folder / figure["file"] for figure in found.get("figures", ()) if figure.get("cover")]
+    return next((file.read_bytes() for file in files if file.is_file()), None)
 
 
 def results(folder: Path) -> dict:
@@ -118,7 +125,8 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     (work / "results.json").write_text(text, encoding="utf-8")
     downloads = {"results.json": text.encode(), "params.yaml": asked.encode()}
     downloads |= {file.name: file.read_bytes() for file in sorted((work / "tables").glob("*.csv"))}
-    (work / "report.html").write_text(page.report(book, whole, _shown(plan), downloads), encoding="utf-8")
+    html = page.report(book, whole, _shown(plan), downloads, cover=_cover(work, whole))
+    (work / "report.html").write_text(html, encoding="utf-8")
     return whole["status"]
 
 

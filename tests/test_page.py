@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from reports import page
+from reports import page, said
 from reports.equations import mathml
 
 HOSTILE = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
@@ -36,7 +36,7 @@ def png():
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def shown(data, **metadata):
+def displayed(data, **metadata):
     return new_output("display_data", data=data, metadata=metadata)
 
 
@@ -48,11 +48,17 @@ def code(source="", *outputs, tags=()):
     return new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
 
 
+def judged(claim, verdict, why="", kind="paper", paper="", seen=""):
+    holds = {"holds": True, "does not hold": False}.get(verdict)
+    return dict(kind=kind, claim=claim, paper=paper, seen=seen, verdict=verdict, holds=holds, why=why)
+
+
 def results(**others):
     claims = [
-        {"claim": "chance is one half", "paper": 0.49, "seen": 0.503, "holds": True, "why": "within 0.03"},
-        {"claim": HOSTILE, "paper": None, "seen": "a < b", "holds": False, "why": HOSTILE},
-        {"claim": "noise hurts", "paper": None, "seen": None, "holds": None, "why": "not trained here"},
+        judged("chance is one half", "holds", "within 0.03", paper=0.49, seen=0.503),
+        judged(HOSTILE, "does not hold", HOSTILE, seen="a < b"),
+        judged("noise hurts", "not judged", "not trained here"),
+        judged("as before", "cannot tell", "too few", kind="control"),
     ]
     provenance = {"started": "2025-03-01T10:00:00", "wall_s": 83.2, "device": "cpu", "versions": {"torch": "2.9.0"}}
     return {
@@ -88,15 +94,26 @@ def notebook(*more):
             new_markdown_cell("### 1 · Focus\n" + "\n\n".join(f"$${e}$$" for e in EQUATIONS)),
             new_markdown_cell("#### Symbols\n| symbol | meaning |\n|---|---|\n| $|T|$ | size |\n\n```\n$fenced$\n```"),
             code(
-                "# the plot\nplot()", shown({"image/png": png()}, **{"image/png": {"alt": "a spot", "caption": "A."}})
+                "# the plot\nplot()",
+                displayed({"image/png": png()}, **{"image/png": {"alt": "a spot", "caption": "A."}}),
             ),
-            code("def focus(R):\n    return R", shown({"image/svg+xml": SVG}, alt='a "line"'), tags=["hide-input"]),
-            code("x = 'long' * " + "9" * 300, shown({"image/png": png()}), printed("done\n"), printed(BAR, "stderr")),
-            code("t", shown({"text/html": wide.to_html()}), shown({"text/html": named.to_html()}, caption="By method")),
+            code("def focus(R):\n    return R", displayed({"image/svg+xml": SVG}, alt='a "line"'), tags=["hide-input"]),
             code(
-                "w", shown({"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "HBox(...)"})
+                "x = 'long' * " + "9" * 300, displayed({"image/png": png()}), printed("done\n"), printed(BAR, "stderr")
             ),
-            code("h", shown({"text/html": HOSTILE + '<p onclick="x()">kept</p><img src="https://example.org/i.png">'})),
+            code(
+                "t",
+                displayed({"text/html": wide.to_html()}),
+                displayed({"text/html": named.to_html()}, caption="By method"),
+            ),
+            code(
+                "w",
+                displayed({"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "text/plain": "HBox(...)"}),
+            ),
+            code(
+                "h",
+                displayed({"text/html": HOSTILE + '<p onclick="x()">kept</p><img src="https://example.org/i.png">'}),
+            ),
             new_markdown_cell(f"### 1 · Focus\n![far away](https://example.org/far.png) {HOSTILE} [a](javascript:x())"),
             *more,
         ]
@@ -131,22 +148,26 @@ def words(soup):
 # ----------------------------------------------------------------------------------- what is on the page
 
 
-def test_answer_claims_and_changed_parameters_come_before_the_notebook(soup):
+def test_answer_introduction_parameters_and_claims_come_before_the_notebook(soup):
     text = words(soup.body)
     order = [
         "On the object.",
-        "Changed for this run",
-        "chance is one half",
-        "1 of 3 claims holds, 1 not judged",
         "Prose with",
+        "Changed for this run",
+        "1 of 3 of the paper's claims holds, 1 not judged; 0 of 1 controls pass, 1 cannot be told.",
+        "What the paper claims",
+        "chance is one half",
+        "Controls of our own",
+        "as before",
+        "the plot",
     ]
-    assert all(part in text for part in order)
-    assert text.index(order[0]) < text.index(order[1]) < text.index(order[2]) < text.index(order[4])
+    assert [part for part in order if part not in text] == []
+    assert sorted(order, key=text.index) == order
 
 
 def test_every_verdict_is_a_word_not_only_a_colour(soup):
     verdicts = [words(row.td) for row in soup.select(".claims tbody tr")]
-    assert verdicts == ["✓ holds", "✗ does not hold", "○ not judged"]
+    assert verdicts == ["✓ holds", "✗ does not hold", "– not judged", "○ cannot tell"]
 
 
 def test_changed_parameters_are_listed_first_and_the_rest_are_folded(soup):
@@ -162,7 +183,12 @@ def test_tagged_cells_and_inputs_are_hidden(html):
 def test_code_is_folded_under_what_it_is_about(soup):
     summaries = [words(s) for s in soup.select("details.code > summary")]
     assert summaries[0] == "the plot"
-    assert page.first_words("import x\n\ndef focus(R: dict, T=(1, 2)) -> int:\n    pass") == "focus(R: dict, T=(1, 2))"
+    assert (
+        said.first_words("import x\n\ndef f(R: dict, T=(1, 2)) -> int:\n    pass")
+        == "<code>f(R: dict, T=(1, 2))</code>"
+    )
+    assert said.first_words("\n# Drawing: two <b>\ndef f():\n    pass") == "<span>Drawing: two &lt;b&gt;</span>"
+    assert said.first_words("x = 1") == "<code>x = 1</code>"
     assert not soup.select("details.code[open]")
 
 
@@ -171,10 +197,84 @@ def test_progress_bars_and_widgets_leave_no_trace(soup):
     assert "done" in words(soup)
 
 
-def test_warnings_are_folded_not_lost():
-    text = page.report(new_notebook(cells=[code("w", printed(BAR + "UserWarning: mild\n", "stderr"))]), results(), [])
-    fold = BeautifulSoup(text, "html.parser").select_one("details.messages")
-    assert words(fold) == "Messages while it ran UserWarning: mild"
+def page_of(*cells, **more):
+    return BeautifulSoup(page.report(new_notebook(cells=list(cells)), results(**more), []), "html.parser")
+
+
+def test_a_notebooks_own_warnings_are_folded_and_those_of_libraries_left_out():
+    ours = "/tmp/ipykernel_1/2.py:3: UserWarning: mild\n  warn('mild')\n"
+    theirs = "/x/site-packages/a.py:3: UserWarning: loud\n  warn('loud')\n/y.py:1: FutureWarning: late\n  f()\n"
+    soup = page_of(code("w", printed(BAR + theirs + ours + theirs, "stderr")), code("v", printed(theirs, "stderr")))
+    (fold,) = soup.select("details.messages")
+    assert words(fold.summary) == "Messages while it ran"
+    assert fold.pre.get_text() == ours.rstrip("\n")
+
+
+def test_numbers_are_shown_without_their_types_and_objects_not_at_all():
+    texts = ["(np.float64(0.98), np.int64(3))", "<Axes: title={'center': 'a'}>", "[<matplotlib.lines.Line2D at 0x7f>]"]
+    outputs = [new_output("execute_result", data={"text/plain": text}) for text in texts]
+    soup = page_of(code("x", *outputs, printed("np.True_ np.float32(-1e-05)")))
+    assert [words(pre) for pre in soup.select("pre.output")] == ["(0.98, 3)", "np.True_ -1e-05"]
+
+
+def test_claims_stand_on_the_page_once():
+    tables = [displayed({"text/html": f"<table><tr><td>{kind}</td></tr></table>"}) for kind in ("paper's", "ours")]
+    answer = displayed({"text/markdown": "**So it is.**"})
+    soup = page_of(code("# The claims\nrun.claims()\nrun.answer(a)", *tables, answer))
+    assert len(soup.select("table.claims")) == 2
+    assert not soup.select("article table")
+    assert "Each claim stands above" in words(soup.article)
+    assert "So it is." in words(soup.article)
+
+
+def test_claims_of_older_runs_are_read_as_the_papers():
+    old = [{"claim": "a", "paper": 1, "seen": 1.0, "holds": holds, "why": ""} for holds in (True, False, None)]
+    soup = page_of(claims=old)
+    assert [words(row.td) for row in soup.select(".claims tbody tr")] == ["✓ holds", "✗ does not hold", "– not judged"]
+    assert said.tally(old) == "1 of 3 of the paper's claims holds, 1 not judged"
+    assert said.tally(old) in words(BeautifulSoup(page.index([results(claims=old)]), "html.parser"))
+
+
+def test_reasons_are_folded_below_their_claim(soup):
+    assert words(soup.select_one(".claims tbody th details")) == "Why within 0.03"
+    assert not soup.select(".claims details[open]")
+
+
+def test_the_cover_stands_on_the_first_screen():
+    figures = [dict(name="a", alt="no"), dict(name="b", alt='one "spot"', cover=True)]
+    png_bytes = base64.b64decode(png())
+    soup = BeautifulSoup(page.report(notebook(), results(figures=figures), [], cover=png_bytes), "html.parser")
+    assert soup.select_one("header .cover img")["alt"] == 'one "spot"'
+    assert "over" in soup.header["class"]  # 600 x 200: too wide to stand beside the answer
+
+
+def test_what_stands_between_the_knobs_goes_with_them():
+    knobs = [code("a = 1", tags=["parameters-above"]), new_markdown_cell("Then more knobs."), code(tags=["parameters"])]
+    soup = page_of(new_markdown_cell("# T\nWhat it is."), *knobs, new_markdown_cell("And on."))
+    assert words(soup.select_one(".opening")).endswith("What it is.")
+    assert "more knobs" not in words(soup)
+    assert words(soup.article) == "And on."
+
+
+def test_row_numbers_that_nobody_named_are_dropped():
+    table = pd.DataFrame({"a": [1.5, 2.5], "b": ["x", "y"]})
+    gappy, named = table.set_axis([0, 42]), table.set_axis(pd.Index([0, 42], name="tile"))
+    cleaned = [
+        BeautifulSoup(page.clean(t.to_html()), "html.parser") for t in (gappy, named, table.set_axis(["p", "q"]))
+    ]
+    assert [len(soup.select("tbody tr:first-child > *")) for soup in cleaned] == [2, 3, 3]
+
+
+def test_a_metric_is_recorded_with_its_interval():
+    estimate = dict(value=0.98, low=0.97, high=0.99, n=40, of="mosaics", undefined=2, chance=0.5, level=0.95)
+    run = results(
+        metrics={"a": 0.98, "b": 1, "c": None}, estimates={"a": estimate | {"better": "higher"}, "c": {"low": None}}
+    )
+    assert said.measured(run) == {
+        "a": "0.98 [0.97, 0.99], 95 % interval; 40 mosaics, 2 undefined left out; chance 0.5; higher is better",
+        "b": "1",
+        "c": "–",
+    }
 
 
 def test_figures_carry_their_description_or_are_marked(soup):
@@ -500,3 +600,27 @@ def test_downloads_come_out_whole(browser_page):
     with looked.expect_download() as download:
         looked.click("a[download='results.json']")
     assert download.value.path().read_bytes() == data
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_picture_opens_large_by_click_and_by_key_and_esc_closes_it(browser_page, html, width):
+    looked = browser_page(html, width=width)
+    looked.click(".plot button.enlarge")
+    assert looked.evaluate("document.querySelector('.large img').getBoundingClientRect().width") >= min(600, width - 40)
+    looked.keyboard.press("Escape")
+    assert not looked.is_visible(".large")
+    looked.focus(".plot button.enlarge")
+    looked.keyboard.press("Enter")
+    assert looked.get_attribute(".large img", "alt") == "a spot"
+    looked.click(".large > button")
+    assert not looked.is_visible(".large")
+    assert looked.evaluate("document.activeElement.className") == "enlarge"
+    assert looked.complaints == []
+
+
+@pytest.mark.slow
+def test_a_table_that_scrolls_says_so(browser_page, html):
+    looked = browser_page(html, width=1280)
+    assert looked.locator(".hint").count() == 1
+    assert looked.locator(".hint + .scroll.scrolls[tabindex='0'] th", has_text="quantile_39").count() == 1
