@@ -78,15 +78,9 @@ def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: 
     size = (6.5, 1.6 + 0.3 * value.size + 0.1 * len(groups) if lying else 3.8)
     figure, axis = _axis(ax, size)
     if value.size:
-        look: dict[str, Any] = {
-            "kind": "barh" if lying else "bar",
-            "width": 0.8,
-            "rot": 0,
-            "legend": False,
-            "ec": "white",
-        }
+        look: dict[str, Any] = {"kind": "barh" if lying else "bar", "width": 0.8, "rot": 0}
         look |= {"xerr" if lying else "yerr": reach, "capsize": 3} if ranged else {}
-        pd.DataFrame(np.nan_to_num(value).T, list(groups), hues).plot(ax=axis, **look)
+        pd.DataFrame(np.nan_to_num(value).T, list(groups), hues).plot(ax=axis, legend=False, ec="white", **look)
     ends = np.stack([value, low, high])
     faint = 0.005 * abs(ends[np.isfinite(ends)]).max(initial=0)
     drawn = [c for c in axis.containers if hasattr(c, "patches")]
@@ -103,7 +97,7 @@ def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: 
     level = chance if chance is not None or len(own) != 1 else own.pop()
     _chance(axis, level, lying)
     said = in_words({(n, h): e for n, v in groups.items() for h, e in v.items()})
-    return _done(figure, [axis], ax, "", [f"bars of {label or 'values'}: {said}"], level)
+    return _done(figure, ax, "", [f"bars of {label or 'values'}: {said}"], level)
 
 
 def histogram(
@@ -122,7 +116,7 @@ def histogram(
     axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axis.set(xlabel=label, ylabel=f"share of {of} (%)")
     _chance(axis, chance, upright=True)
-    return _done(figure, [axis], ax, "", [f"histograms of {label or 'values'}: {'; '.join(said.values())}"], chance)
+    return _done(figure, ax, "", [f"histograms of {label or 'values'}: {'; '.join(said.values())}"], chance)
 
 
 def _drawn(draw, table, x, y, by, style, each, labels, chance, ax, lying=False):
@@ -148,6 +142,8 @@ def _drawn(draw, table, x, y, by, style, each, labels, chance, ax, lying=False):
     for axis, (key, part, a, b) in zip(axes.flat, cases, strict=False):
         part = part.dropna(subset=[a, b])
         said = draw(axis, part, a, b, by, style, order) if len(part) else "no values"
+        if not len(part):
+            axis.text(0.5, 0.5, said, ha="center", va="bottom", transform=axis.transAxes)
         axis.margins(0.07)
         axis.set(xlabel=b if lying else a, ylabel=a if lying else b, title=key if each else "")
         for side, values in ((axis.xaxis, part[a]), (axis.yaxis, part[b])):
@@ -158,7 +154,7 @@ def _drawn(draw, table, x, y, by, style, each, labels, chance, ax, lying=False):
     for axis in axes.flat[len(cases) :]:
         axis.set_axis_off()
     title = f"{by} (colour), {style} (marker)" if by and style and by != style else by or style or ""
-    return _done(figure, list(axes.flat), ax, title, text, chance, {by, style})
+    return _done(figure, ax, title, text, chance, {by, style})
 
 
 def _whole(values: pd.Series) -> bool:
@@ -183,26 +179,27 @@ def _three(e) -> tuple[float, float, float]:
 def _chance(axis, chance: Chance, upright: bool) -> None:
     levels = chance if isinstance(chance, Mapping) else {"chance": chance}
     for (name, level), dashes in zip(levels.items(), ("--", ":", "-."), strict=False):
-        if level is not None:
+        if level is not None and math.isfinite(level):
             (axis.axvline if upright else axis.axhline)(level, color="0.35", ls=dashes, lw=1.5, label=name, zorder=1.5)
 
 
-def _done(figure, axes, ax, title: str, text: list[str], chance: Chance, headings=()):
+def _done(figure, ax, title: str, text: list[str], chance: Chance, headings=()):
     """One legend for all panels, below them; the description."""
     handles: dict[str, Any] = {}
-    for axis in axes:
+    for axis in figure.axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
         if axis.get_legend():
             axis.get_legend().remove()
     handles = {n: h for n, h in handles.items() if n not in headings}
+    for legend in list(figure.legends):  # that of the panels before
+        legend.remove()
     if handles:
-        where = (
-            {"loc": "outside lower center", "ncols": max(1, 72 // (max(map(len, handles)) + 7))} if ax is None else {}
-        )
-        look = {"title": title or None, "fontsize": "small"} | where
-        (figure if ax is None else ax).legend(list(handles.values()), list(handles), **look)
-    levels = chance if isinstance(chance, Mapping) else {} if chance is None else {"chance": chance}
+        columns = max(1, 72 // (max(map(len, handles)) + 7))
+        look = {"title": title or None, "fontsize": "small", "ncols": columns, "loc": "outside lower center"}
+        figure.legend(list(handles.values()), list(handles), **look)
+    levels = chance if isinstance(chance, Mapping) else {"chance": chance}
+    levels = {name: level for name, level in levels.items() if level is not None}
     described(figure, "; ".join(text) + f"; {in_words(levels)}" * bool(levels))
     return figure if ax is None else ax
 

@@ -287,6 +287,12 @@ def test_missing_single_and_equal_values_are_drawn_as_they_are(table):
         assert figure.alt
 
 
+def test_a_chart_without_values_says_so():
+    (axis,) = figures.against(TABLES["no rows"], "epoch", "acc", by="net").axes
+    assert [text.get_text() for text in axis.texts] == ["no values"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("epoch", "acc")
+
+
 @pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("values", [{}, {"a": NAN}, {"a": stats.mean([])}, {"a": stats.mean([1.0], of="trainings")}])
 def test_bars_and_histograms_of_nothing(values):
@@ -298,11 +304,10 @@ def test_bars_and_histograms_of_nothing(values):
 def test_an_axis_that_is_given_is_drawn_on_and_described():
     figure, (left, right) = plt.subplots(1, 2)
     assert figures.against(epochs(), "epoch", "acc", by="net", ax=left) is left
-    assert figures.bars({"men": 0.5}, ax=right) is right
-    assert left.get_legend() is not None
-    assert figure.legends == []
+    assert figures.bars({"men": {"tied": 0.5}}, chance=0.1, ax=right) is right
+    assert legend_of(figure)[1] == ["resnet18", "alexnet", "chance", "tied"]  # one for all panels, covering none
     assert figure.alt.startswith("Acc against epoch: means resnet18 ")
-    assert figure.alt.endswith("Bars of values: men 0.50.")
+    assert figure.alt.endswith("Bars of values: men tied 0.50; chance 0.10.")
 
 
 def test_numbers_and_estimates_in_words():
