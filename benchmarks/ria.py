@@ -32,7 +32,7 @@ ria = Notebook.load_file(str(REPO / "notebooks/03_ria.ipynb"), main=False, inclu
 def two_forwards(layer, how, net, x, labels, B_od):
     """The loss of `ria.objective`, its heatmap from a forward of its own."""
     L_ce = F.cross_entropy(net(x), labels)
-    s, A = ria.look(net, net.get_submodule(layer), x)
+    s, A = ria.forward(net, net.get_submodule(layer), x)
     L_ria = ria.ria(ria.gradcam(s, A, s.argmax(1)), B_od, how, x.shape[2:])
     return how.alpha * L_ce + how.beta * L_ria.mean(), {"left_out": 1 - len(L_ria) / len(x)}
 
