@@ -1046,7 +1046,7 @@ def test_the_papers_claims_are_judged_apart_from_our_controls(whole):
 @pytest.mark.slow
 def test_every_figure_says_what_it_shows(whole):
     figures = reports.results(whole)["figures"]
-    names = {"pictures", "unit", "fixed", "density", "peaks", "which", "counts", "depths", "noise", "cascade"}
+    names = {"pictures", "unit", "loudest", "density", "peaks", "which", "counts", "depths", "noise", "cascade"}
     names |= {"covered", "table1", "left"}
     assert names <= {f["name"] for f in figures}
     assert all((whole / "figures" / f"{name}.png").stat().st_size > 1000 for name in names)
