@@ -56,7 +56,7 @@ def spread(
 ) -> Any:  # fmt: skip
     """Box plots of y for each x (and `by`): median, middle half, whiskers up to 1.5 times as far, points beyond."""
     table = table.assign(**{x: table[x].map(str)})
-    lying = _long(table[x].unique())
+    lying = _long(table[x].unique(), ax, 2 if not isinstance(y, str) or (each and table[each].nunique() > 1) else 1)
 
     def draw(axis, part, a, b, by, style, order):
         more = dict(hue=by, hue_order=order(by), gap=0.1) if by else {"color": "C0"}
@@ -74,7 +74,7 @@ def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: 
     numbers = [[_three(v.get(h, math.nan)) for v in groups.values()] for h in hues]
     value, low, high = np.array(numbers, float).reshape(len(hues), len(groups), 3).transpose(2, 0, 1)
     reach = np.where(np.isfinite(high - low), np.stack([value - low, high - value]), np.nan).clip(0).swapaxes(0, 1)
-    lying, ranged = _long(values), bool(np.isfinite(reach).any())
+    lying, ranged = _long(values, ax), bool(np.isfinite(reach).any())
     size = (6.5, 1.6 + 0.3 * value.size + 0.1 * len(groups) if lying else 3.8)
     figure, axis = _axis(ax, size)
     if value.size:
@@ -89,7 +89,7 @@ def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: 
         axis.bar_label(container, marks, padding=3)
         for patch in container:
             patch.set_hatch(hatch)
-    if lying:
+    if lying and not axis.yaxis_inverted():
         axis.invert_yaxis()
     axis.grid(False, axis="y" if lying else "x")
     (axis.set_xlabel if lying else axis.set_ylabel)(label + "\n(lines: 95 % interval)" * ranged)
@@ -210,10 +210,13 @@ def described(figure, text: str):
     return figure
 
 
-def _long(names: Iterable) -> bool:
-    """Whether they do not stand side by side below an axis."""
+def _long(names: Iterable, ax: Any, columns: int = 1) -> bool:
+    """Whether names do not stand side by side below an axis: that of `ax`, or of a figure of that many columns."""
     lines = [max(map(len, f"{n} ".split("\n"))) for n in names]
-    return max(lines, default=0) * len(lines) > 60
+    wide = 6.5 if columns == 1 else WIDE / columns
+    if ax is not None:
+        wide = ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
+    return max(lines, default=0) * len(lines) > 9 * wide
 
 
 def wrapped(text: Any, side: float) -> str:

@@ -223,6 +223,15 @@ def test_boxes_lie_down_when_their_names_are_long():
     assert "alexnet that was trained on balanced faces 0.7" in figure.alt
 
 
+def test_names_lie_in_a_narrow_panel_sooner_than_in_a_wide_figure():
+    values = dict.fromkeys(["Vanilla", "ThrOpt", "ZhangAL", "A-ClArC"], 0.5)
+    assert figures.bars(values, label="wide").axes[0].get_ylabel() == "wide"
+    _, axes = plt.subplots(1, 3, figsize=(8, 3), sharey=True)
+    for axis in axes:
+        assert figures.bars(values, label="narrow", ax=axis).get_xlabel() == "narrow"
+        assert axis.yaxis_inverted()  # the first name on top
+
+
 def test_bars_have_the_estimates_interval_and_say_so():
     e = stats.share(8, 10, chance=0.5)
     figure = figures.bars({"men": e, "women": 0.25}, label="accuracy (share)")
