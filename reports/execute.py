@@ -59,12 +59,17 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
                 config=Config({"KernelManager": transport}),
             )
         except PapermillExecutionError as error:
-            log.stream.write("\n".join(error.traceback) + "\n")
+            _append(work / "run.log", "\n".join(error.traceback) + "\n")
             return {"name": error.ename, "message": error.evalue}
         except DeadKernelError:
-            log.stream.write(traceback.format_exc())
+            _append(work / "run.log", traceback.format_exc())
             return {"name": "DeadKernelError", "message": "the kernel died; most often the memory ran out"}
         finally:
             logging.getLogger("papermill").removeHandler(log)
             log.close()
     return None
+
+
+def _append(file: Path, text: str) -> None:
+    with file.open("a", encoding="utf-8") as log:
+        log.write(text)

@@ -37,7 +37,7 @@ def report(
     run: dict[str, Any] = {"results": results, "parameters": parameters, "downloads": downloads or {}, "toc": []}
     run["opening"] = [markdown(cell.source, run, cell.get("attachments", {})) for cell in opening]
     if cover:
-        about = next((f for f in results.get("figures", ()) if f.get("cover")), {})
+        about: dict = next((f for f in results.get("figures", ()) if f.get("cover")), {})
         run["cover"] = {"png": cover, "alt": about.get("alt") or "No description", "wide": _wide(cover)}
     return Exporter().from_notebook_node(rest, resources=run)[0]
 

@@ -44,7 +44,7 @@ def first_words(code: str) -> Markup:
     comment = re.search(r"^#+\s*(.+)", code, re.M)
     if words := title or (not name and comment):
         return Markup(f"<span>{escape(words[1])}</span>")
-    return Markup(f"<code>{escape((name or re.search(r'(.*)', code.strip()))[1])}</code>")
+    return Markup(f"<code>{escape(name[1] if name else code.strip().partition(chr(10))[0])}</code>")
 
 
 def duration(seconds: Any) -> str:
