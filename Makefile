@@ -11,6 +11,7 @@ reports: .venv/.base
 test: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy helpers data_scripts reports
 	$(BIN)/nbstripout $(STRIP) --verify notebooks/*.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # torch gains little from a second thread here
 	for kernels in $(KERNELS); do \
@@ -32,7 +33,7 @@ bench: .venv/.test
 
 # everything that was made here: reports, drawn pictures and trained weights, too
 clean:
-	rm -rf .venv reports/out data .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv reports/out data .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 
 # the stamps are younger than pyproject.toml when everything in it is installed
 .venv/.base: pyproject.toml
