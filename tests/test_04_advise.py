@@ -1150,7 +1150,7 @@ def test_one_real_photo_and_a_network_of_ones_own_are_enough(real_data, data_hom
     results = reports.results(folder)
     which = [f["alt"] for f in results["figures"] if f["name"] == "which"]
     assert len(which) == 1
-    assert "by resnet18. Units by number of peaks:" in which[0]
+    assert "all units: 512, 100%; " in which[0]  # then each count, its units and their share of the energy
     networks = pd.read_csv(folder / "tables" / "networks.csv").iloc[0]
     assert (networks["layer"], networks["units"], networks["grid"]) == ("layer4.1", 512, "7 x 7")
     assert networks["negative values"] == 0  # after its ReLU, as the authors have it in residual networks
