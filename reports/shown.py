@@ -7,12 +7,14 @@ from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 
 KNOBS = {"parameters", "parameters-above", "injected-parameters"}
+LEFT_OUT = {"remove-cell", "papermill-error-cell-tag"}  # by its author; and papermill's word on what failed
 ABOVE = "[Each claim](#run-claims) stands above, with the reason for its verdict."
 
 
 def divided(notebook: NotebookNode) -> tuple[list[NotebookNode], NotebookNode]:
     """The cells of the introduction, all Markdown before the first code, and a copy of the notebook without them."""
     book = deepcopy(notebook)
+    book.cells = [cell for cell in book.cells if not LEFT_OUT & set(cell.metadata.get("tags", ()))]
     first = next((i for i, cell in enumerate(book.cells) if cell.cell_type != "markdown"), len(book.cells))
     opening, rest = book.cells[:first], book.cells[first:]
     if not rest:  # a notebook of prose alone has no introduction

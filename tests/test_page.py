@@ -256,6 +256,13 @@ def test_what_stands_between_the_knobs_goes_with_them():
     assert words(soup.article) == "And on."
 
 
+def test_papermills_word_on_an_error_is_left_out():
+    word = new_markdown_cell("An Exception was encountered.", metadata={"tags": ["papermill-error-cell-tag"]})
+    soup = page_of(word, new_markdown_cell("# T\nWhat it is."), code("x"), status="failed")
+    assert "Exception" not in words(soup)
+    assert words(soup.select_one(".opening")).endswith("What it is.")
+
+
 def test_row_numbers_that_nobody_named_are_dropped():
     table = pd.DataFrame({"a": [1.5, 2.5], "b": ["x", "y"]})
     gappy, named = table.set_axis([0, 42]), table.set_axis(pd.Index([0, 42], name="tile"))
