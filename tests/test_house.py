@@ -1,5 +1,6 @@
 """The house: imports that run one way, helpers that stay thin, notebooks that are mostly their paper."""
 
+import re
 import runpy
 
 import pytest
@@ -39,6 +40,13 @@ def test_a_notebook_is_mostly_its_paper(path):
     assert found["first"] <= FIRST
     assert found["longest"] <= STRETCH
     assert found["code"] <= CODE[path.stem[:2]]
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_a_notebook_can_be_imported(path):
+    r"""importnb makes prose above a function its docstring, where a command like \\xi is half an escape."""
+    prose = [source for kind, source, _ in house["cells"](path) if kind == "markdown"]
+    assert [text for text in prose if re.search(r"\\(x(?![\da-f]{2})|u(?![\da-f]{4})|[UN])", text)] == []
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
