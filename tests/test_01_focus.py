@@ -207,12 +207,6 @@ def test_maps_that_cannot_be_meant_are_refused(nb, R, said):
         nb.focus(R, left())
 
 
-def test_channels_are_reduced_only_when_asked(nb):
-    R = torch.stack([left(), -3 * left(), torch.ones(3, 6, 6)], 1)
-    assert torch.allclose(nb.focus(R, left(), channel_reduce="absmax"), torch.tensor(0.75).double())
-    assert (nb.focus(R, left(), channel_reduce="sum") == 0).all()
-
-
 # against quantus
 
 
