@@ -770,20 +770,19 @@ def test_a_map_that_is_not_finite_makes_no_mask(nb):
         nb.mask_of(torch.full((1, 3, 3), torch.nan), (6, 6))
 
 
-def test_the_anatomy_counts_every_unit_once_and_shows_the_loudest_of_each_group(nb, looked):
+def test_the_groups_count_every_unit_once_and_their_maps_and_energies_add_up(nb, looked):
     classifier, layer, x, c = looked
     A, dA = nb.forward_backward(classifier, x[:1], c[:1], layer)
     w, phi = dA.mean((2, 3)), nb.peaks_of(A, dA, nb.Advise())
-    table, cams, loudest = nb.anatomy(A, dA, nb.Advise())
+    pre, member = nb.group_maps(A, w, phi)
     says = (w[..., None, None] * A).relu().sum((2, 3))[0]
-    assert table["peaks"].tolist() == phi.unique().tolist()
-    assert table["units"].tolist() == phi.unique(return_counts=True)[1].tolist()
-    assert table["energy"].sum() == pytest.approx(says.sum().item(), rel=1e-5)
-    for v, cam, k in zip(table["peaks"], cams, loudest, strict=True):
-        others = phi[0] != v
-        assert not others[k]
-        assert says[k] == says[~others].max()
-        assert torch.allclose(cam, (w[0, ~others, None, None] * A[0, ~others]).sum(0), atol=1e-6)
+    assert (member[0].sum(0) == 1).all()
+    assert nb.group_energy(A, w, member).sum() == pytest.approx(says.sum().item(), rel=1e-5)
+    for v in phi.unique().tolist():
+        own = phi[0] == v
+        assert torch.equal(member[0, v] > 0, own)
+        assert torch.allclose(pre[0, v], (w[0, own, None, None] * A[0, own]).sum(0), atol=1e-6)
+        assert nb.group_energy(A, w, member)[0, v] == pytest.approx(says[own].sum().item(), rel=1e-5)
 
 
 # in each network, at each depth
@@ -802,19 +801,21 @@ def test_the_maps_of_one_picture_are_gradcams_mask_and_one_for_each_count_that_o
     p = classifier.net(prepared).softmax(1)[0]
     assert (c, confidence) == (p.argmax().item(), pytest.approx(p.max().item(), rel=1e-4))
     gradcam = attribute("gradcam", classifier.net, prepared, torch.tensor([c]), layer, resolution="native")
-    assert torch.allclose(groups["all units"][1], nb.mask_of(gradcam, (64, 64))[0], atol=1e-4)
+    assert torch.allclose(groups["all units"][2], nb.mask_of(gradcam, (64, 64))[0], atol=1e-4)
     phi = nb.peaks_of(*nb.forward_backward(classifier, prepared, torch.tensor([c]), layer), nb.Advise())
     found = (k.tolist() for k in phi.unique(return_counts=True))
     counts = {f"{v} peak{'s' * (v != 1)}": n for v, n in zip(*found, strict=True)}
-    assert {name: n for name, (n, _) in groups.items()} == {"all units": phi.shape[1]} | counts
-    assert all(E.shape == (64, 64) for _, E in groups.values())
+    assert {name: n for name, (n, *_) in groups.items()} == {"all units": phi.shape[1]} | counts
+    assert groups.pop("all units")[1] == 1
+    assert sum(energy for _, energy, _ in groups.values()) == pytest.approx(1, abs=1e-5)  # shares of all energy
+    assert all(E.shape == (64, 64) for *_, E in groups.values())
 
 
 def test_the_sheet_of_counts_has_them_in_the_order_of_numbers(nb, picture):
     E = torch.rand(64, 64)
     groups = [
-        {"all units": (30, E), "10 peaks": (3, E), "2 peaks": (20, E)},
-        {"all units": (30, E), "2 peaks": (30, E)},
+        {"all units": (30, 1.0, E), "10 peaks": (3, 0.2, E), "2 peaks": (20, 0.8, E)},
+        {"all units": (30, 1.0, E), "2 peaks": (30, 1.0, E)},
     ]
     alt = nb.sheet_of_counts(picture.expand(2, -1, -1, -1), ["one", "two"], groups).alt
     assert alt.index("all units") < alt.index("2 peaks") < alt.index("10 peaks")
