@@ -13,7 +13,7 @@ from filelock import FileLock
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers import pictures as data
+from helpers import pictures
 from helpers.errors import CourseError
 from helpers.pictures.images import ORIENTATION, fitted, open_image, read_image
 from helpers.pictures.photos import Photos
@@ -42,7 +42,7 @@ def write(dataset: str, parser: str, channels: str, root: Path, name: str | None
     a parser that does not fit and a full disk, Missing when `farl` has to be got first; then nothing is changed.
     """
     root = Path(root)
-    photos = data.load(root / dataset if prepare.prepared(root / dataset) else dataset, on_bad="skip")
+    photos = pictures.load(root / dataset if prepare.prepared(root / dataset) else dataset, on_bad="skip")
     if there := sorted({"mask", "layers"} & set(photos.table)):
         raise CourseError(f"{photos.root}: its table has a column `{there[0]}`; this is for data sets without masks")
     if name is None:
@@ -56,7 +56,7 @@ def write(dataset: str, parser: str, channels: str, root: Path, name: str | None
     found = _parser(parser, channels, root)
     content = {
         **{"name": name, "generator": "masks", "parser": found.source, "regions": list(found.regions)},
-        **{"size": found.size, "normalise": found.normalise, "source": data.manifest(photos.root)},
+        **{"size": found.size, "normalise": found.normalise, "source": pictures.manifest(photos.root)},
     }
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f".{name}.lock"):
@@ -88,7 +88,7 @@ def _parser(parser: str, channels: str, root: Path) -> Parser:
     """The parser, its `source` telling which it is wherever its file lies."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if parser == "train":
-        return parsing.train(data.load("faces"), device=device)
+        return parsing.train(pictures.load("faces"), device=device)
     file = (weights.here("farl", root) or weights.found("farl")) if parser == "farl" else Path(parser).expanduser()
     if parser == "farl":
         channels = channels or "farl"

@@ -5,6 +5,8 @@ Those that only ask the model are in `helpers.heatmaps.forward_only`. A notebook
 
     @method(head_graph, layer=True)
     def mine(batch, *, relu=True): ...
+
+A notebook's knob `methods` takes it once its name stands among the choices in that line's comment.
 """
 
 import inspect

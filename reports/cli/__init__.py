@@ -1,4 +1,4 @@
-"""The command `course`: a thin skin over reports.py and data_scripts."""
+"""The command `course`: a thin skin over reports and data_scripts."""
 
 import argparse
 import os
