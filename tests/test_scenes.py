@@ -96,13 +96,35 @@ def test_objects_cover_12_to_45_percent_of_the_picture(drawn):
     assert cover.reshape(-1, 10).std(0).min() > 0.03, "each class comes large and small"
 
 
+@pytest.mark.parametrize("area", [1.0, 0.25])
 @pytest.mark.parametrize("label", CLASSES)
-def test_no_object_is_cut_off_by_the_frame(label):
+def test_no_object_is_cut_off_by_the_frame(label, area):
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        points = np.concatenate([part.points for part in posed(rng, OBJECTS[label](rng, random_palette(rng)), 100)])
+        parts = posed(rng, OBJECTS[label](rng, random_palette(rng)), 100, area)
+        points = np.concatenate([part.points for part in parts])
         assert points.min() > 0
         assert points.max() < 100
+
+
+@pytest.mark.parametrize("label", CLASSES)
+def test_smaller_objects_cover_their_share_of_the_area_in_the_same_pose_on_the_same_ground(label):
+    for seed in range(3):
+        whole, small = scene(label, seed, size=256), scene(label, seed, size=256, area=0.25)
+        assert small.background == whole.background
+        assert small.mask.sum() / whole.mask.sum() == pytest.approx(0.25, rel=0.15)  # the line around it stays as wide
+        sides = [np.subtract(one.box[2:], one.box[:2]) for one in (whole, small)]
+        assert sides[1] / sides[0] == pytest.approx([0.5, 0.5], rel=0.1)
+        far = ~binary_dilation(whole.mask | small.mask, iterations=60)  # beyond both shadows
+        inner = np.s_[30:-30, 30:-30]  # a shadow that leaves the picture comes in on the other side
+        assert np.array_equal(whole.image[inner][far[inner]], small.image[inner][far[inner]])
+
+
+def test_smaller_objects_lie_anywhere():
+    boxes = np.array([scene(CLASSES[i % 10], i, size=64, area=0.1).box for i in range(200)])
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 128
+    assert centres.mean(0) == pytest.approx([0.5, 0.5], abs=0.06)  # three standard errors
+    assert (centres.std(0) > 0.2).all()
 
 
 @pytest.mark.parametrize("label", CLASSES)
@@ -249,6 +271,14 @@ def test_a_swap_does_not_follow_the_background_of_the_ordinary_set():
     assert abs(np.mean(same) - 0.1) < 4 * np.sqrt(0.09 / 300)  # nine of ten kinds can meet, each in 1 of 90
 
 
+def test_a_set_of_smaller_objects_notes_it_and_is_swapped_alike(tmp_path):
+    folder = prepare(tmp_path, images=20, size=64, swapped=True, area=0.25, workers=1)
+    assert json.loads((folder / "dataset.json").read_text())["parameters"]["area"] == 0.25
+    row = read(folder).iloc[3]
+    picture = scene(row.label, int(row.image[-10:-4]), row.background, size=64, area=0.25)
+    assert np.array_equal(np.asarray(Image.open(folder / row.image)), picture.image)
+
+
 def test_swapped_is_noted_in_the_manifest_of_a_swapped_set_alone(swapped, small):
     noted = [json.loads((folder / "dataset.json").read_text())["parameters"] for folder in (swapped, small)]
     assert noted[0] == {"images": 40, "size": 64, "seed": 0, "bias": 0.0, "swapped": True}
@@ -269,6 +299,8 @@ def test_a_swap_with_a_bias_is_refused(tmp_path):
         ("bias", 1.1, "from 0 to 1"),
         ("bias", -0.1, "from 0 to 1"),
         ("bias", float("nan"), "from 0 to 1"),
+        ("area", 0.01, "from 0.02 to 1"),
+        ("area", 1.5, "from 0.02 to 1"),
     ],
 )
 def test_a_bad_parameter_is_named_with_its_value_and_what_was_expected(tmp_path, name, value, wanted):

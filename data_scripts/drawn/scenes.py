@@ -46,15 +46,18 @@ class Scene(NamedTuple):
     background: str
 
 
-def scene(label: str, seed: int, background: str | None = None, bias: float = 0.0, size: int = 128) -> Scene:
+def scene(
+    label: str, seed: int, background: str | None = None, bias: float = 0.0, size: int = 128, area: float = 1.0
+) -> Scene:
     """One picture of the object `label`. `seed` fixes pose, colours and light, whatever the label or the background.
 
     Without `background`, a kind is drawn: the class's own with probability `bias`, otherwise any of the ten alike.
-    Raises ValueError for a label, background, bias, seed or size out of range.
+    The object covers 12 to 45 % of the picture, or the share `area` of that.
+    Raises ValueError for a label, background, bias, seed, size or area out of range.
     """
     expect("label", label, label in OBJECTS, f"one of {', '.join(OBJECTS)}")
     expect("background", background, background in (None, *BACKGROUNDS), f"None or one of {', '.join(BACKGROUNDS)}")
-    _expect_drawable(seed, bias, size)
+    _expect_drawable(seed, bias, size, area)
     rng = {stream: np.random.default_rng([seed, k]) for k, stream in enumerate(STREAMS)}
 
     own, kind = rng["kind"].random() < bias, rng["kind"].choice(list(BACKGROUNDS))
@@ -63,7 +66,7 @@ def scene(label: str, seed: int, background: str | None = None, bias: float = 0.
     ground = with_clutter(rng["clutter"], ground)
 
     palette, light = random_palette(rng["pose"]), random_light(rng["pose"])
-    parts = posed(rng["pose"], OBJECTS[label](rng["detail"], palette), size)
+    parts = posed(rng["pose"], OBJECTS[label](rng["detail"], palette), size, area)
     paint, alpha = rasterised(parts, size)
     paint = paint * shading(alpha, light)[..., None]
     ground = ground * light.brightness * (1 - shadow(alpha, light))[..., None]
@@ -132,42 +135,44 @@ def prepare(
     bias: float = 0.0,
     name: str = "scenes",
     swapped: bool = False,
+    area: float = 1.0,
     workers: int | None = None,
 ) -> Path:
     """Write the data set `<root>/<name>` in the course's format and give its folder.
 
-    Image i is `scene(CLASSES[i % 10], (seed << 32) + i, bias=bias, size=size)`, however many are asked for and however
-    many `workers` (default: every core) draw them. Of five images of a class one is for validation. A folder that holds
-    just this data set already is left as it is; one that holds these scenes with other parameters is replaced.
-    With `swapped`, a set for testing: its k-th image is the k-th for validation of the ordinary set of this seed, under
-    the same file name, the object on another class's own background (`swapped_background`); all are of split val.
+    Image i is `scene(CLASSES[i % 10], (seed << 32) + i, None, bias, size, area)`, however many are asked for and
+    however many `workers` (default: every core) draw them. Of five images of a class one is for validation. A folder
+    that holds just this data set already is left as it is; one that holds these scenes with other parameters is
+    replaced. With `swapped`, a set for testing: its k-th image is the k-th for validation of the ordinary set of this
+    seed, under the same file name, the object on another class's own background (`swapped_background`); all are of
+    split val.
     Workers are processes: call this from a script under `if __name__ == "__main__":`, or with `workers=1`.
     Raises ValueError for a parameter out of range and for `swapped` with a `bias`, FileExistsError when the folder
     holds something else.
     """
     least = 2 * len(CLASSES)
     expect("images", images, whole(images) and images >= least, f"a whole number of at least {least}, two a class")
-    _expect_drawable(seed, bias, size)
+    _expect_drawable(seed, bias, size, area)
     expect("swapped", swapped, isinstance(swapped, bool), "True or False")
     expect("bias", bias, not (swapped and bias), "to be 0 with `swapped`: no class stands on its own background there")
     parameters = {"images": int(images), "size": int(size), "seed": int(seed), "bias": bias}
-    parameters |= {"swapped": True} if swapped else {}
+    parameters |= ({"swapped": True} if swapped else {}) | ({"area": area} if area != 1 else {})
     sources = (__file__, backgrounds.__file__, embedded.__file__, objects.__file__, shapes.__file__)
     tables = {
         "index.csv": [("image", "split", "label", "mask", "box", "background")],
         "classes.csv": [("folder", "index", "name"), *((label, k, label) for k, label in enumerate(CLASSES))],
         "regions.csv": [("id", "region"), (0, "background"), (1, "object")],
     }
-    draw = partial(_draw, int(seed), bias, int(size), swapped)
+    draw = partial(_draw, int(seed), bias, int(size), swapped, area)
     return embedded.written(root, embedded.manifest("scenes", name, parameters, sources), draw, tables, workers)
 
 
-def _draw(seed, bias, size, swapped, folder, numbers) -> list[tuple]:
+def _draw(seed, bias, size, swapped, area, folder, numbers) -> list[tuple]:
     rows = []
     for i in map(_validation, numbers) if swapped else numbers:
         label, file, number = CLASSES[i % len(CLASSES)], f"{i:06d}.png", (seed << 32) + i
         background = swapped_background(label, number) if swapped else None
-        drawn = scene(label, number, background, bias, size)
+        drawn = scene(label, number, background, bias, size, area)
         Image.fromarray(drawn.image).save(folder / "images" / file, compress_level=3)
         mask = Image.fromarray(drawn.mask.astype(np.uint8))
         mask.putpalette([0, 0, 0, 255, 190, 60])  # ids 0 and 1, and colours to see them by
@@ -183,10 +188,11 @@ def _validation(k: int) -> int:
     return (5 * rounds + 1) * len(CLASSES) + place
 
 
-def _expect_drawable(seed, bias, size) -> None:
+def _expect_drawable(seed, bias, size, area) -> None:
     expect("seed", seed, whole(seed) and seed >= 0, "a whole number from 0")
     expect("bias", bias, isinstance(bias, (int, float)) and 0 <= bias <= 1, "a number from 0 to 1")
     expect("size", size, whole(size) and size >= 32, "a whole number of pixels, at least 32")
+    expect("area", area, isinstance(area, (int, float)) and 0.02 <= area <= 1, "a number from 0.02 to 1")
 
 
 DATASET = embedded.Drawn(

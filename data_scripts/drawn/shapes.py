@@ -141,14 +141,17 @@ def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
 # --- from parts to pixels ---------------------------------------------------------------------------------------------
 
 
-def posed(rng: np.random.Generator, parts: Sequence[Part], size: int) -> list[Part]:
-    """Parts turned, mirrored, stretched, and placed in pixels: 12 to 45 % of the picture where the shape lets it."""
+def posed(rng: np.random.Generator, parts: Sequence[Part], size: int, share: float = 1.0) -> list[Part]:
+    """Parts turned, mirrored, stretched, and placed in pixels: 12 to 45 % of the picture where the shape lets it.
+
+    Or this `share` of that area, posed alike.
+    """
     a, stretch, flip = np.radians(rng.uniform(-25, 25)), np.exp(rng.uniform(-0.1, 0.1)), rng.choice([-1, 1])
     turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) @ np.diag([flip * stretch, 1 / stretch])
     points = [part.points @ turn.T for part in parts]
     low, high = np.min([p.min(0) for p in points], 0), np.max([p.max(0) for p in points], 0)
     target, fit = rng.uniform(0.125, 0.44), 0.95 / (high - low).max()
-    scale = min(fit, np.sqrt(target / area(points)))
+    scale = np.sqrt(share) * min(fit, np.sqrt(target / area(points)))
     spare = 1 - scale * (high - low)
     margin = 0.012  # room for the line around it
     corner = margin + (spare - 2 * margin) * rng.random(2) - scale * low
