@@ -1,9 +1,8 @@
-"""Where the object of a picture is, from its mask or its box; and the same object on the background of another."""
+"""Where the object of a picture is, from its mask or its box."""
 
 import numpy as np
 import torch
 from PIL import Image
-from scipy import ndimage
 
 from .images import ORIENTATION, open_image
 from .photos import Photos
@@ -37,26 +36,3 @@ def given_boxes(photos: Photos, column: str = "box") -> torch.Tensor | None:
             sides = torch.tensor(image.size[::-1] if turned else image.size)
             boxes[row] = torch.tensor([float(v) for v in box.split()]) / sides.repeat(2)
     return boxes
-
-
-def on_other_backgrounds(images: torch.Tensor, masks: torch.Tensor, labels: torch.Tensor, seed: int) -> torch.Tensor:
-    """uint8 `(N, 3, H, W)`: each object cut out by its mask and set into the picture of another class.
-
-    What the other picture showed there is painted over with the nearest of its background's pixels. Pictures whose
-    object or background is empty stay as they are.
-    """
-    rng, classes, out = np.random.default_rng(seed), labels.numpy(), images.clone()
-    usable = (masks.flatten(1).any(1) & ~masks.flatten(1).all(1)).numpy()
-    for row in np.flatnonzero(usable):
-        others = np.flatnonzero(usable & (classes != classes[row]))
-        if len(others):
-            ground = _without_object(images[(other := int(rng.choice(others)))], masks[other])
-            out[row] = torch.where(masks[row], images[row], ground)
-    return out
-
-
-def _without_object(image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    grown = ndimage.binary_dilation(mask.numpy(), iterations=2)  # the seam has some of the object's colour
-    grown = mask.numpy() if grown.all() else grown
-    y, x = ndimage.distance_transform_edt(grown, return_distances=False, return_indices=True)
-    return image[:, torch.from_numpy(y), torch.from_numpy(x)]
