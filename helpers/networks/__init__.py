@@ -23,6 +23,7 @@ from .architectures import (  # noqa: F401  what notebooks ask for by this door
     names,
     published,
     usual_normalise,
+    usual_size,
 )
 from .state import fill, fingerprint, read_state, some
 

@@ -80,6 +80,13 @@ def usual_normalise(name: str) -> str:
     )
 
 
+def usual_size(name: str) -> int:
+    """The side, in pixels, of the pictures that weights of this architecture expect: its library's, 112 for ours."""
+    if name.startswith(TIMM):
+        return _classifier_of_timm(name).input_size[-1]
+    return 112 if name in COMPACT else published(name).transforms().crop_size[0]
+
+
 def published(name: str) -> torchvision.models.WeightsEnum:
     """torchvision's weights of one of its architectures for the 1000 outputs of ImageNet."""
     known = torchvision.models.get_model_weights(name)
