@@ -1,4 +1,5 @@
-"""The Focus of mosaics: ours against quantus computing its own explanations, and against the bare forward pass.
+"""How fast mosaics are scored (the metric is in notebooks/01_focus.ipynb): ours against quantus computing its own
+explanations, and against the bare forward pass.
 
 The bare no-grad forward is the limit for Grad-CAM, whose backward pass only runs through the head. All are measured in
 one run, in turns, on the same 448 px mosaics with a torchvision ResNet-18; the fastest turn of each counts.
@@ -24,7 +25,7 @@ focus = Notebook.load_file(str(REPO / "notebooks/01_focus.ipynb"), main=False, i
 
 def ours(net, images, targets, M):
     R = attribute("gradcam", net, images, targets)
-    return focus.focus(R, focus.target_mask(M.inside, *R.shape[1:]))
+    return focus.focus(R, focus.target_mask(M.on_target, *R.shape[1:]))
 
 
 def captum_gradcam(model, inputs, targets, **_):
@@ -35,7 +36,7 @@ def captum_gradcam(model, inputs, targets, **_):
 
 
 def theirs(net, images, targets, M, batch):
-    positions = [tuple(int(v) for v in row) for row in M.inside]
+    positions = [tuple(int(v) for v in row) for row in M.on_target]
     metric = quantus.Focus(disable_warnings=True, display_progressbar=False)
     x, y = images.contiguous().numpy(), targets.numpy()
     with warnings.catch_warnings():
