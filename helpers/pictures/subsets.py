@@ -3,6 +3,7 @@
 An attribute is written `name` (a column of 0 and 1), `name=value` (1 where the column holds it) or `name>=number`.
 """
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -136,6 +137,7 @@ def biased(
     correlation: float | None = None,
     *,
     phi: float | None = None,
+    least: int = 0,
     balanced_test: bool = True,
     seed: int = 0,
 ) -> Biased:
@@ -145,7 +147,8 @@ def biased(
     evenly between its other cells (FaceX, section 4.1). `phi` is the coefficient of the target and one attribute. In
     the other splits all cells get one size; `balanced_test=False` leaves these as they are. Cells are filled without
     replacement, their sizes rounded down, and listed: share wanted, available, taken.
-    Raises CourseError naming a cell that is needed and empty or, with phi, too small for one picture of each.
+    Raises CourseError naming a cell that is needed and empty or, with phi, too small for one picture of each or for
+    `least` pictures to train with in all, and the largest phi of this sign for which there are enough.
     """
     names = [target, attributes] if isinstance(attributes, str) else [target, *attributes]
     tied = shares(len(names) - 1, correlation, phi)
@@ -159,12 +162,16 @@ def biased(
         room = {c: len(here[c]) / share[c] for c in share if share[c]}
         size = min(room.values()) if phi is None else int(min(room.values()) + 1e-9)  # FaceX does not round it
         taken = {c: int(size * share[c] + 1e-9) for c in share}  # 1e-9: 0.29999 / 0.1 would lose a picture
-        if not size or (phi is not None and not all(taken[c] for c in room)):
+        few = phi is not None and (not all(taken[c] for c in room) or sum(taken.values()) < least * (split == "train"))
+        if not size or few:
             cell = min(room, key=lambda c: room[c])
             said = ", ".join(f"{name}: {bit}" for name, bit in zip(names, cell, strict=True))
             asked = f"correlation {correlation}" if phi is None else f"phi {phi}"
             asked = asked if split == "train" else "balanced_test (False leaves this split as it is)"
             there = f"{n}, too few" if (n := len(here[cell])) else "none"
+            if few and split == "train" and n:
+                needed = math.ceil(max(least, 1 / min(share[c] for c in room)) * share[cell] - 1e-9)
+                there += f": it takes {needed}{_largest_phi({c: len(here[c]) for c in here}, phi or 0.0, least)}"
             raise CourseError(f"{photos.root}, split {split}: {asked} needs pictures with {said}; there are {there}")
         rng = np.random.default_rng(seed)  # anew for each split: the test pictures stay whatever train has
         kept += [rng.permutation(here[c])[: taken[c]] for c in share]
@@ -174,6 +181,17 @@ def biased(
     n, agree = sum(taken.values()), sum(taken[c] for c in tied if len({*c}) == 1)
     reached = agree / n if phi is None else (2 * agree - n) / n  # the margins are balanced
     return Biased(photos.rows(np.sort(np.concatenate(kept))), pd.concat(tables, ignore_index=True), float(reached))
+
+
+def _largest_phi(there: dict[tuple[int, ...], int], phi: float, least: int) -> str:
+    """; and of which |phi|, in hundredths, these cells have a picture each and `least` in all."""
+    for k in range(99, 0, -1):
+        share = shares(1, None, math.copysign(k / 100, phi))
+        size = int(min(there[c] / share[c] for c in share) + 1e-9)
+        taken = [int(size * part + 1e-9) for part in share.values()]
+        if all(taken) and sum(taken) >= least:
+            return f", or the largest |phi| that there are pictures for, {k / 100}"
+    return ""
 
 
 def _some(column: pd.Series) -> str:
