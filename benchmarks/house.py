@@ -8,6 +8,7 @@ tests/test_house.py holds the limits.
 import ast
 import json
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,31 @@ def upward() -> list[str]:
         for other in sorted(imported(path.read_text(encoding="utf-8")))
         if PACKAGES.index(other) > rank
     ]
+
+
+def loops() -> list[str]:
+    """A ring of modules that import each other, also inside functions; nothing where there is none."""
+    named = {".".join(path.relative_to(REPO).with_suffix("").parts): path for name in PACKAGES for path in files(name)}
+    named = {module.removesuffix(".__init__"): path for module, path in named.items()}
+    try:
+        TopologicalSorter({module: _neighbours(module, path, {*named}) for module, path in named.items()}).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def _neighbours(module: str, path: Path, known: set[str]) -> set[str]:
+    """The modules of ours that one imports."""
+    found: set[str] = set()
+    parents = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            above = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {one if (one := f"{base}.{alias.name}") in known else base for alias in node.names}
+    return (found & known) - {module}
 
 
 def cells(notebook: Path) -> list[tuple[str, str, dict]]:

@@ -1,6 +1,5 @@
 """The errors that are the user's to mend: they are shown without a traceback, and they say the way out."""
 
-import errno
 from difflib import get_close_matches
 
 
@@ -13,11 +12,6 @@ class CourseError(ValueError):
 
 class Missing(CourseError):
     """Nothing is wrong, but something has to be got first. The message says what, from where, and where to put it."""
-
-
-def no_room(error: OSError) -> bool:
-    """Whether the disk is full, or the user's share of it."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def nearest(name: str, known) -> str:

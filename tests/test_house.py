@@ -26,6 +26,18 @@ def test_an_import_that_runs_up_would_be_seen():
     assert [house["imported"](source) for source in sources] == [{"reports"}, {"data_scripts"}, {"data_scripts"}]
 
 
+def test_no_modules_import_each_other():
+    assert house["loops"]() == []
+
+
+def test_a_ring_of_imports_would_be_seen(tmp_path, monkeypatch):
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers/one.py").write_text("from . import two")
+    (tmp_path / "helpers/two.py").write_text("def f():\n    from helpers.one import x")
+    monkeypatch.setitem(house["loops"].__globals__, "REPO", tmp_path)
+    assert set(house["loops"]()) == {"helpers.one", "helpers.two"}
+
+
 def test_helpers_stay_thin():
     sizes = {str(path.relative_to(REPO)): house["length"](path) for path in house["files"]("helpers")}
     assert {name: size for name, size in sizes.items() if size > MODULE} == {}

@@ -10,7 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from tqdm.auto import tqdm
 
-from helpers.errors import CourseError, no_room
+from helpers.errors import CourseError
+
+from .fetch import no_room
 
 GROWTH = 50  # pictures and masks do not shrink so far; what does is no archive of them
 

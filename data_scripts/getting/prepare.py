@@ -1,29 +1,25 @@
 """A data set made ready, its sources gathered, checked, arranged in the one format, and put in place when whole."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from filelock import FileLock
 
 from helpers import door
-from helpers.errors import CourseError, no_room
+from helpers.errors import CourseError
 from helpers.files import atomic
 
 from . import sources, verify
+from .fetch import no_room
+from .parts import Upstream
 
-if TYPE_CHECKING:
-    from .upstream import Dataset
 
-
-def described(name: str) -> Dataset:
+def described(name: str) -> Upstream:
     """What the script of that name says of its data set."""
     return door.scripts()[name].load()
 
@@ -53,7 +49,7 @@ def prepare(name: str, root: Path, given: Path | None = None, force: bool = Fals
         return _made(dataset, folder, given, online)
 
 
-def _made(dataset: Dataset, folder: Path, given: Path | None, online: bool) -> list[str]:
+def _made(dataset: Upstream, folder: Path, given: Path | None, online: bool) -> list[str]:
     with drafted(folder) as draft:
         layout = sources.gathered(dataset, folder.parent, given, online)
         sources.link(draft / "source", sources.folder_of(dataset.name, folder.parent), folder.parent)
@@ -83,7 +79,7 @@ def drafted(folder: Path) -> Iterator[Path]:
         raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room, or use --root") from None
 
 
-def _written(draft: Path, dataset: Dataset, layout: str) -> list[str]:
+def _written(draft: Path, dataset: Upstream, layout: str) -> list[str]:
     """The tables of the draft, without the pictures that cannot be read; what to tell of them, a line each."""
     found = dataset.arrange(draft / "source", draft, layout)
     table, regions = found.index, found.regions or {}
@@ -113,7 +109,7 @@ def describe(draft: Path, tables: dict[str, pd.DataFrame], content: dict) -> Non
     (draft / "dataset.json").write_text(json.dumps(content | {"tables": sums}, indent=2) + "\n", encoding="utf-8")
 
 
-def _said(dataset: Dataset, table: pd.DataFrame, out: list) -> list[str]:
+def _said(dataset: Upstream, table: pd.DataFrame, out: list) -> list[str]:
     splits = ", ".join(f"{name} {count:,}" for name, count in table["split"].value_counts().items())
     said = [f"{len(table):,} pictures ({splits})"]
     if out:

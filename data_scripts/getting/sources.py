@@ -4,24 +4,19 @@ A part there is the user's own file or folder, or a link: to where --from says, 
 has a folder of its own.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from helpers.errors import CourseError, Missing, no_room
+from helpers.errors import CourseError, Missing
 from helpers.files import atomic
 
 from .archives import unpack
-from .fetch import fetch, verify
-
-if TYPE_CHECKING:
-    from .upstream import Dataset, Part
+from .fetch import fetch, no_room, verify
+from .parts import Part, Upstream
 
 UNPACKED = "unpacked"
 
@@ -38,7 +33,7 @@ def places_of(name: str, root: Path, given: Path | None = None) -> list[Path]:
     return [folder_of(name, root)] if given is None else [given, folder_of(name, root)]
 
 
-def gathered(dataset: Dataset, root: Path, given: Path | None = None, online: bool = True) -> str:
+def gathered(dataset: Upstream, root: Path, given: Path | None = None, online: bool = True) -> str:
     """The layout whose parts are all below `folder_of`, put there from what is at `given`, in archives, or online.
 
     What is at `given` stays as it is. Raises Missing saying what to place where, CourseError when an archive is not the
@@ -66,7 +61,7 @@ def gathered(dataset: Dataset, root: Path, given: Path | None = None, online: bo
     return layout
 
 
-def chosen(dataset: Dataset, places: list[Path], online: bool) -> str:
+def chosen(dataset: Upstream, places: list[Path], online: bool) -> str:
     """A layout with nothing missing in the first place alone, else in all, else one of which the rest can be fetched.
 
     Raises Missing when there is none; nothing is written.
@@ -163,7 +158,7 @@ def _unpacked(archive: Path, folder: Path, into: str) -> None:
         unpack(archive, draft / into)
 
 
-def _wanted(dataset: Dataset, places: list[Path]) -> str:
+def _wanted(dataset: Upstream, places: list[Path]) -> str:
     """What to place where, for a person with a browser."""
     lines = [f"{dataset.name} ({dataset.size}; licence: {dataset.licence}) is got at {dataset.page}"]
     for k, (name, parts) in enumerate(dataset.layouts.items()):

@@ -13,13 +13,13 @@ import torch
 import torchvision
 from filelock import FileLock
 
-from helpers.errors import CourseError, Missing, nearest, no_room
+from helpers.errors import CourseError, Missing, nearest
 from helpers.files import atomic
 from helpers.networks import published
 from helpers.networks.state import read_state
 from helpers.pictures import data_root
 
-from ..getting.fetch import digest, fetch, verify
+from ..getting.fetch import digest, fetch, no_room, verify
 
 
 @dataclass(frozen=True)
