@@ -3,7 +3,6 @@
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -16,7 +15,7 @@ from . import stats
 
 sns.set_theme(style="whitegrid", palette="colorblind", font_scale=1.05, rc={"figure.constrained_layout.use": True})
 
-WIDE = 8.0  # inches at most: the text of a wider figure is too small on a phone
+WIDE, ALONE = 8.0, 6.5  # inches: of the widest figure whose text a phone can show, and of a single chart
 HATCHES = ["", "//", "..", "xx"]
 Chance = float | Mapping[str, float] | None  # a level, a level for each panel, or levels by what they are called
 Names = Mapping[str, str] | None  # column -> words with unit and direction
@@ -24,10 +23,9 @@ Names = Mapping[str, str] | None  # column -> words with unit and direction
 
 def against(
     table: pd.DataFrame, x: str | list[str], y: str | list[str], by: str | None = None, style: str | None = None, *,
-    chance: Chance = None, lines: bool = False, band: bool = True, of: str = "pictures", labels: Names = None,
-    each: str | None = None, ax: Any = None,
+    chance: Chance = None, lines: bool = False, band: bool = True, labels: Names = None, each: str | None = None,
 ) -> Any:  # fmt: skip
-    """Points; or lines through the means, with the interval of `stats.mean(values, of)` as a band.
+    """Points; or lines through the means, with the interval of `stats.mean` as a band.
 
     A colour for each `by`, a marker for each `style`. Panels: a list as x or y, or one for each value of `each`.
     """
@@ -38,25 +36,24 @@ def against(
             sns.scatterplot(part, x=a, y=b, s=80, **more)
             return f"means {in_words(part.groupby(by, sort=False)[b].mean() if by else {'': part[b].mean()})}"
         single = {"markers": True} if by or style else {"marker": "o"}
-        sns.lineplot(
-            part, x=a, y=b, errorbar=partial(_interval, of=of) if band else None, markersize=8, **more, **single
-        )
+        sns.lineplot(part, x=a, y=b, errorbar=_interval if band else None, markersize=8, **more, **single)
         wide = band and part.groupby([c for c in {a, by, style} if c]).size().max() > 2
         if wide:
             axis.fill_between([], [], color="0.8", label="band: 95 % interval")
         ends = part[part[a].isin([part[a].min(), part[a].max()])]
         return f"first and last {in_words(ends.groupby([*([by] if by else []), a], sort=False)[b].mean())}"
 
-    return _drawn(draw, table, x, y, by, style, each, labels, chance, ax)
+    return _drawn(draw, table, x, y, by, style, each, labels, chance)
 
 
 def spread(
     table: pd.DataFrame, x: str, y: str | list[str], by: str | None = None, *,
-    chance: Chance = None, labels: Names = None, each: str | None = None, ax: Any = None,
+    chance: Chance = None, labels: Names = None, each: str | None = None,
 ) -> Any:  # fmt: skip
     """Box plots of y for each x (and `by`): median, middle half, whiskers up to 1.5 times as far, points beyond."""
     table = table.assign(**{x: table[x].map(str)})
-    lying = _long(table[x].unique(), ax, 2 if not isinstance(y, str) or (each and table[each].nunique() > 1) else 1)
+    panels = not isinstance(y, str) or (each and table[each].nunique() > 1)
+    lying = _long(table[x].unique(), WIDE / 2 if panels else ALONE)
 
     def draw(axis, part, a, b, by, style, order):
         more = dict(hue=by, hue_order=order(by), gap=0.1) if by else {"color": "C0"}
@@ -64,7 +61,7 @@ def spread(
         sns.boxplot(part, **ends, order=order(a), fliersize=3, ax=axis, **more)
         return f"medians {in_words(part.groupby([a, *([by] if by else [])], sort=False)[b].median())}"
 
-    return _drawn(draw, table, x, y, by, None, each, labels, chance, ax, lying)
+    return _drawn(draw, table, x, y, by, None, each, labels, chance, lying)
 
 
 def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: Any = None) -> Any:
@@ -74,8 +71,9 @@ def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: 
     numbers = [[_three(v.get(h, math.nan)) for v in groups.values()] for h in hues]
     value, low, high = np.array(numbers, float).reshape(len(hues), len(groups), 3).transpose(2, 0, 1)
     reach = np.where(np.isfinite(high - low), np.stack([value - low, high - value]), np.nan).clip(0).swapaxes(0, 1)
-    lying, ranged = _long(values, ax), bool(np.isfinite(reach).any())
-    size = (6.5, 1.6 + 0.3 * value.size + 0.1 * len(groups) if lying else 3.8)
+    wide = ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols if ax is not None else ALONE
+    lying, ranged = _long(values, wide), bool(np.isfinite(reach).any())
+    size = (ALONE, 1.6 + 0.3 * value.size + 0.1 * len(groups) if lying else 3.8)
     figure, axis = _axis(ax, size)
     if value.size:
         look: dict[str, Any] = {"kind": "barh" if lying else "bar", "width": 0.8, "rot": 0}
@@ -106,7 +104,7 @@ def histogram(
 ) -> Any:  # fmt: skip
     """The share of each series' finite values in each bin, in per cent, as steps over one another."""
     finite = {n: x[np.isfinite(x)] for n, x in ((n, stats.numbers(v).ravel()) for n, v in series.items())}
-    figure, axis = _axis(ax, (6.5, 3.8))
+    figure, axis = _axis(ax, (ALONE, 3.8))
     said = {n: f"{n}, mean {x.mean():.2f}" if len(x) else f"{n}, no values" for n, x in finite.items()}
     edges = np.histogram_bin_edges(np.concatenate([*finite.values(), []]), bins)
     for j, (n, x) in enumerate(finite.items()):
@@ -119,7 +117,7 @@ def histogram(
     return _done(figure, ax, "", [f"histograms of {label or 'values'}: {'; '.join(said.values())}"], chance)
 
 
-def _drawn(draw, table, x, y, by, style, each, labels, chance, ax, lying=False):
+def _drawn(draw, table, x, y, by, style, each, labels, chance, lying=False):
     """A panel for each pair of x and y and each value of `each`: `draw` in it, its words, its chance, whole ticks."""
     words = {c: str(c).replace("_", " ") for c in table} | dict(labels or {})
     xs, ys = ([words[c] for c in ([v] if isinstance(v, str) else v)] for v in (x, y))
@@ -132,12 +130,8 @@ def _drawn(draw, table, x, y, by, style, each, labels, chance, ax, lying=False):
     levels = {words.get(k, k): v for k, v in chance.items()} if isinstance(chance, Mapping) else chance
     by_panel = isinstance(levels, Mapping) and set(levels) & {key for key, *_ in cases}
     rows, columns = math.ceil(len(cases) / 2), min(2, len(cases))
-    size = (WIDE if columns > 1 else 6.5, 3.4 * rows + 0.6)
-    if ax is None:
-        sharey = bool(each) and len(ys) == 1
-        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=sharey)
-    else:
-        figure, axes = ax.figure, np.array(ax)
+    size = (WIDE if columns > 1 else ALONE, 3.4 * rows + 0.6)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=bool(each) and len(ys) == 1)
     text, order = [], lambda c: list(dict.fromkeys(named[c])) if c else None
     for axis, (key, part, a, b) in zip(axes.flat, cases, strict=False):
         part = part.dropna(subset=[a, b])
@@ -154,21 +148,19 @@ def _drawn(draw, table, x, y, by, style, each, labels, chance, ax, lying=False):
     for axis in axes.flat[len(cases) :]:
         axis.set_axis_off()
     title = f"{by} (colour), {style} (marker)" if by and style and by != style else by or style or ""
-    return _done(figure, ax, title, text, chance, {by, style})
+    return _done(figure, None, title, text, chance, {by, style})
 
 
 def _whole(values: pd.Series) -> bool:
-    return (
-        pd.api.types.is_numeric_dtype(values) and bool((values % 1 == 0).all()) and np.ptp([*values, values.max()]) > 0
-    )
+    return pd.api.types.is_numeric_dtype(values) and bool((values % 1 == 0).all()) and values.nunique() > 1
 
 
 def _axis(ax: Any, size: tuple[float, float]) -> tuple[Any, Any]:
     return (ax.figure, ax) if ax is not None else plt.subplots(figsize=size)
 
 
-def _interval(values: Any, of: str) -> tuple[float, float]:
-    e = stats.mean(values, of)
+def _interval(values: Any) -> tuple[float, float]:
+    e = stats.mean(values)
     return (e.low, e.high) if math.isfinite(e.high - e.low) else (e.value, e.value)
 
 
@@ -177,9 +169,8 @@ def _three(e) -> tuple[float, float, float]:
 
 
 def _chance(axis, chance: Chance, upright: bool) -> None:
-    levels = chance if isinstance(chance, Mapping) else {"chance": chance}
-    for (name, level), dashes in zip(levels.items(), ("--", ":", "-."), strict=False):
-        if level is not None and math.isfinite(level):
+    for (name, level), dashes in zip(_levels(chance).items(), ("--", ":", "-."), strict=False):
+        if math.isfinite(level):
             (axis.axvline if upright else axis.axhline)(level, color="0.35", ls=dashes, lw=1.5, label=name, zorder=1.5)
 
 
@@ -198,10 +189,14 @@ def _done(figure, ax, title: str, text: list[str], chance: Chance, headings=()):
         columns = max(1, 72 // (max(map(len, handles)) + 7))
         look = {"title": title or None, "fontsize": "small", "ncols": columns, "loc": "outside lower center"}
         figure.legend(list(handles.values()), list(handles), **look)
-    levels = chance if isinstance(chance, Mapping) else {"chance": chance}
-    levels = {name: level for name, level in levels.items() if level is not None}
+    levels = _levels(chance)
     described(figure, "; ".join(text) + f"; {in_words(levels)}" * bool(levels))
     return figure if ax is None else ax
+
+
+def _levels(chance: Chance) -> dict[str, float]:
+    named = chance if isinstance(chance, Mapping) else {"chance": chance}
+    return {name: level for name, level in named.items() if level is not None}
 
 
 def described(figure, text: str):
@@ -210,12 +205,9 @@ def described(figure, text: str):
     return figure
 
 
-def _long(names: Iterable, ax: Any, columns: int = 1) -> bool:
-    """Whether names do not stand side by side below an axis: that of `ax`, or of a figure of that many columns."""
+def _long(names: Iterable, wide: float) -> bool:
+    """Whether names do not stand side by side below an axis of that many inches."""
     lines = [max(map(len, f"{n} ".split("\n"))) for n in names]
-    wide = 6.5 if columns == 1 else WIDE / columns
-    if ax is not None:
-        wide = ax.figure.get_figwidth() / ax.get_subplotspec().get_gridspec().ncols
     return max(lines, default=0) * len(lines) > 9 * wide
 
 
@@ -230,10 +222,8 @@ def in_words(values: Any, digits: int = 2) -> str:
     """Numbers or estimates by name as a sentence says them: `a 0.12, b 0.34 [0.30, 0.38]`. For describing pictures."""
     items = values.items() if hasattr(values, "items") else enumerate(values, 1)
     named = [(" ".join(str(k) for k in (n if isinstance(n, tuple) else (n,)) if k != ""), v) for n, v in items]
-    return ", ".join(f"{n} {_number(v, digits)}".strip() for n, v in named)
 
+    def number(v: Any) -> str:
+        return str(v) if isinstance(v, stats.Estimate) else f"{v:.{digits}f}" if math.isfinite(v) else "undefined"
 
-def _number(value: Any, digits: int) -> str:
-    if isinstance(value, stats.Estimate):
-        return str(value)
-    return f"{value:.{digits}f}" if math.isfinite(value) else "undefined"
+    return ", ".join(f"{n} {number(v)}".strip() for n, v in named)

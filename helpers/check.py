@@ -1,6 +1,6 @@
 """Checks that teach: what a notebook asks of its arguments, and of a toy that the reader can work out by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from .errors import CourseError
 from .heatmaps import attribute
 from .networks import Classifier
+from .pictures.images import open_image
 from .pictures.photos import Photos
 from .pictures.subsets import values
 
@@ -63,102 +64,59 @@ def same_shape(R: torch.Tensor, M: torch.Tensor, names: tuple[str, str] = ("R", 
 
 
 def need(what: Photos | Classifier, **wants: Any) -> None:
-    """Ask pictures or a network for everything at once, before any work. Raises CourseError with all that is missing.
+    """Ask pictures or a network for everything at once, before any work: see `of_pictures` and `of_network`.
 
-    Of pictures: `classes` (at least so many), `each` (so many pictures in every class), `split` (a name), `masks`,
-    `boxes` (True), `square` (True), `attributes` and `regions` (names). Of a network: `at` (it takes pictures of this
-    side), `grid` (Grad-CAM can look into it: True, or a layer's name), `halves` (whose grid has a middle),
-    `explains` (methods).
+    Raises CourseError with all that is missing.
     """
-    asks: dict[str, Callable[[Any, dict], str]] = _PICTURES if isinstance(what, Photos) else _NETWORK
-    if unknown := set(wants) - set(asks):
-        raise TypeError(f"need: {', '.join(sorted(unknown))}; of {type(what).__name__} it asks {', '.join(asks)}")
-    found = [asks[name](what, wants) for name in wants]
-    if missing := [text for text in found if text]:
+    lacks: Callable[..., Iterator[str]] = of_pictures if isinstance(what, Photos) else of_network
+    if missing := [*lacks(what, **wants)]:
         raise CourseError("\n".join(missing))
 
 
-def _classes(photos: Photos, wants: dict) -> str:
-    if len(photos.classes) >= wants["classes"]:
-        return ""
-    return (
-        f"{photos.root}: {len(photos.classes)} class(es); this needs {wants['classes']} or more. Add a folder a class"
-    )
-
-
-def _each(photos: Photos, wants: dict) -> str:
-    counts = {name: int((photos.labels == k).sum()) for k, name in enumerate(photos.classes)}
-    few = {name: n for name, n in counts.items() if n < wants["each"]}
-    said = ", ".join(f"{name} {n}" for name, n in few.items())
-    return f"{photos.root}: this needs {wants['each']} pictures or more of every class; too few: {said}" if few else ""
-
-
-def _split(photos: Photos, wants: dict) -> str:
-    there = sorted(set(photos.table["split"]))
-    return "" if wants["split"] in there else f"{photos.root}: no split `{wants['split']}`; it has: {', '.join(there)}"
-
-
-def _column(name: str, words: str, wanted: str) -> Callable[[Photos, dict], str]:
-    def ask(photos: Photos, wants: dict) -> str:
-        if not wants[wanted] or (name in photos.table and (photos.table[name] != "").any()):
-            return ""
-        return f"{photos.root}: no {words}; this needs the column `{name}` in index.csv, or a folder `masks/`"
-
-    return ask
-
-
-def _square(photos: Photos, wants: dict) -> str:
-    from PIL import Image
-
-    for name in photos.table["image"] if wants["square"] else ():
-        if (size := Image.open(photos.root / name).size) and size[0] != size[1]:
-            return f"{photos.root / name}: {size[0]} x {size[1]} pixels; this needs square pictures"
-    return ""
-
-
-def _attributes(photos: Photos, wants: dict) -> str:
-    problems = []
-    for name in wants["attributes"]:
+def of_pictures(
+    photos: Photos, *, classes: int = 0, each: int = 0, masks: bool = False, boxes: bool = False, square: bool = False,
+    attributes: Iterable[str] = (), regions: Iterable[str] = (),
+) -> Iterator[str]:  # fmt: skip
+    """What pictures lack: so many `classes`, so many in `each`, masks, boxes, equal sides, attributes, regions."""
+    if len(photos.classes) < classes:
+        yield f"{photos.root}: {len(photos.classes)} class(es); this needs {classes} or more. Add a folder a class"
+    counts = zip(photos.classes, torch.bincount(photos.labels, minlength=len(photos.classes)).tolist(), strict=True)
+    if few := [f"{name} {n}" for name, n in counts if n < each]:
+        yield f"{photos.root}: this needs {each} pictures or more of every class; too few: {', '.join(few)}"
+    for column, words, wanted in (("mask", "masks", masks), ("box", "boxes", boxes)):
+        if wanted and not (column in photos.table and (photos.table[column] != "").any()):
+            yield f"{photos.root}: no {words}; this needs the column `{column}` in index.csv, or a folder `masks/`"
+    sizes = ((name, open_image(photos.root / name).size) for name in photos.table["image"] if square)
+    if oblong := next(((name, size) for name, size in sizes if size[0] != size[1]), None):
+        yield f"{photos.root / oblong[0]}: {' x '.join(map(str, oblong[1]))} pixels; this needs square pictures"
+    for name in attributes:
         try:
             values(photos, name)
         except CourseError as error:
-            problems.append(str(error))
-    return "\n".join(problems)
+            yield str(error)
+    if lost := [name for name in regions if name not in photos.regions.values()]:
+        there = ", ".join(photos.regions.values())
+        yield f"{photos.root}: no region {', '.join(lost)} in regions.csv; it has: {there}"
 
 
-def _regions(photos: Photos, wants: dict) -> str:
-    there = list(photos.regions.values())
-    lost = [name for name in wants["regions"] if name not in there]
-    return f"{photos.root}: no region {', '.join(lost)} in regions.csv; it has: {', '.join(there)}" if lost else ""
+def of_network(
+    classifier: Classifier, *, at: int, grid: bool | str = False, halves: bool = False, explains: Iterable[str] = ()
+) -> Iterator[str]:
+    """What a network cannot do with pictures of side `at`.
 
-
-def _explained(classifier: Classifier, wants: dict) -> str:
-    side = wants["at"]
-    image = torch.rand(1, 3, side, side, device=classifier.device)
-    layer = wants["grid"] if isinstance(wants.get("grid"), str) else None
-    for method in ["gradcam"] * bool(wants.get("grid")) + list(wants.get("explains", ())):
+    `grid`: Grad-CAM looks into it (True, or at the layer of this name); `halves`: its grid has a middle; `explains`:
+    these methods work.
+    """
+    image = torch.rand(1, 3, at, at, device=classifier.device)
+    layer = grid if isinstance(grid, str) else None
+    for method in ["gradcam"] * bool(grid) + [*explains]:
         try:
             attribute(method, classifier.net, image, torch.tensor([0]), layer if method == "gradcam" else None)
         except (ValueError, RuntimeError, AssertionError) as error:
-            at = f"{side} px" + f", layer={layer!r}" * bool(layer)
-            return f"{classifier.name} cannot be explained by {method} at {at} ({error}); choose another"
-    if wants.get("halves"):
-        grid = attribute("gradcam", classifier.net, image, torch.tensor([0]), resolution="native").shape[1:]
-        if grid[0] % 2 or grid[1] % 2:
-            return f"{classifier.name} has a {grid[0]} x {grid[1]} grid at {side} px: no middle; choose another size"
-    return ""
-
-
-_PICTURES: dict[str, Callable[[Photos, dict], str]] = {
-    "classes": _classes,
-    "each": _each,
-    "split": _split,
-    "masks": _column("mask", "masks", "masks"),
-    "boxes": _column("box", "boxes", "boxes"),
-    "square": _square,
-    "attributes": _attributes,
-    "regions": _regions,
-}
-_NETWORK: dict[str, Callable[[Classifier, dict], str]] = {"at": _explained} | dict.fromkeys(
-    ("grid", "halves", "explains"), lambda classifier, wants: ""
-)
+            where = f"{at} px" + f", layer={layer!r}" * bool(layer)
+            yield f"{classifier.name} cannot be explained by {method} at {where} ({error}); choose another"
+            return
+    if halves:
+        u, v = attribute("gradcam", classifier.net, image, torch.tensor([0]), resolution="native").shape[1:]
+        if u % 2 or v % 2:
+            yield f"{classifier.name} has a {u} x {v} grid at {at} px: no middle; choose another size"

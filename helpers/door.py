@@ -7,6 +7,7 @@ may add one. What has no script, a folder or a picture of one's own, is arranged
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
@@ -52,17 +53,7 @@ def _registered() -> dict[str, EntryPoint]:
 
 def located(dataset: str | Path) -> Path:
     """Where a data set is or will be, nothing made. Raises CourseError saying what to do when there is none."""
-    name, known = str(dataset), scripts()
-    for place in (Path(name).expanduser(), data_root() / name):
-        if place.exists() and not (name in known and place == data_root() / name):
-            return place
-    if name in known:
-        return known[name].load().located(data_root())
-    raise CourseError(
-        f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, known)} "
-        f"Give a picture, a folder (with index.csv, one sub-folder per class, or only pictures) or one of: "
-        f"{', '.join(known)}"
-    )
+    return _place(dataset, lambda script: script.located(data_root()))
 
 
 def find(dataset: str | Path) -> Path:
@@ -70,9 +61,21 @@ def find(dataset: str | Path) -> Path:
 
     Nothing is downloaded. Raises CourseError as `located` does.
     """
-    place, known = located(dataset), scripts()
-    ours = str(dataset) in known and place == data_root() / str(dataset)
-    return known[str(dataset)].load().find(data_root()) if ours else place
+    return _place(dataset, lambda script: script.find(data_root()))
+
+
+def _place(dataset: str | Path, of: Callable[[Script], Path]) -> Path:
+    name, known = str(dataset), scripts()
+    for place in (Path(name).expanduser(), data_root() / name):
+        if place.exists() and not (name in known and place == data_root() / name):
+            return place
+    if name in known:
+        return of(known[name].load())
+    raise CourseError(
+        f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, known)} "
+        f"Give a picture, a folder (with index.csv, one sub-folder per class, or only pictures) or one of: "
+        f"{', '.join(known)}"
+    )
 
 
 def tables(place: Path) -> Path:

@@ -15,22 +15,7 @@ import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
 
-from .charts import WIDE, against, bars, described, histogram, in_words, spread, wrapped
-
-__all__ = [
-    "against",
-    "bars",
-    "box",
-    "grid",
-    "histogram",
-    "in_words",
-    "overlay",
-    "overlays",
-    "picture",
-    "sheet",
-    "shown",
-]
-__all__ += ["slider", "spread"]
+from .charts import WIDE, against, bars, described, histogram, in_words, spread, wrapped  # noqa: F401  one door
 
 LINES = [("black", "white", "-"), ("#f0e442", "black", "--"), ("#56b4e9", "black", ":")]  # outlines: colour, edge, dash
 Texts = Sequence | None
@@ -77,17 +62,15 @@ def box(axis: Any, B: Iterable, colour: str, **line: Any) -> None:
     axis.add_patch(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, **{"lw": 2} | line))
 
 
-def sheet(images: torch.Tensor, titles: Texts = None, columns: int = 8, side: float = 1.6, frames: Any = None) -> Any:
-    """Pictures uint8 `(N, 3, H, W)` in rows of `columns`, each under its title and in a frame of its colour."""
+def sheet(images: torch.Tensor, titles: Texts = None, columns: int = 8, side: float = 1.6) -> Any:
+    """Pictures uint8 `(N, 3, H, W)` in rows of `columns`, each under its title."""
     columns = max(1, min(columns, len(images)))
     side = min(side, WIDE / columns)
     words = _titles(titles, len(images), side)
     figure, axes = grid(math.ceil(len(images) / columns), columns, side, _head(words))
-    for axis, image, text, colour in zip(axes.flat, images, words, frames or [None] * len(images), strict=False):
+    for axis, image, text in zip(axes.flat, images, words, strict=False):
         picture(axis, image, text)
-        if colour:
-            box(axis, (0, 0, image.shape[-1], image.shape[-2]), colour, lw=5)
-    return described(figure, f"{len(images)} pictures" + _listed(titles and dict.fromkeys(titles)))
+    return described(figure, f"{len(images)} pictures" + _list(titles and dict.fromkeys(titles)))
 
 
 def overlays(
@@ -133,10 +116,8 @@ def overlays(
     keys = [plt.Line2D([], [], label=n, **_stroke(line)) for n, line in zip(outlines or {}, LINES, strict=False)]
     if keys:
         figure.legend(handles=keys, loc="outside upper center", ncols=3, fontsize="small")
-    said = "".join(f"; {n}{_listed(some)}" for n, some in (notes or {}).items())
-    return described(
-        figure, f"{count} pictures{_listed(titles)}{f'; the maps of each{_listed(maps)}' * bool(maps)}{said}"
-    )
+    said = "".join(f"; {n}{_list(some)}" for n, some in (notes or {}).items())
+    return described(figure, f"{count} pictures{_list(titles)}{f'; the maps of each{_list(maps)}' * bool(maps)}{said}")
 
 
 def _outline(axis: Any, what: torch.Tensor, line: tuple[str, str, str]) -> None:
@@ -156,7 +137,7 @@ def _stroke(line: tuple[str, str, str]) -> dict[str, Any]:
     return {"color": colour, "ls": dashes, "lw": 2, "path_effects": [withStroke(linewidth=3.5, foreground=edge)]}
 
 
-def _listed(words: Iterable | None) -> str:
+def _list(words: Iterable | None) -> str:
     return f": {', '.join(' '.join(str(w).split()) for w in words)}" if words is not None else ""
 
 

@@ -47,16 +47,12 @@ class Parameter:
 
     def expected(self) -> str:
         """What it needs, in words."""
-        one = SAID[self.item]
+        if isinstance(self.bounds, list):
+            return f"one {'or more ' * self.many}of {', '.join(map(str, self.bounds))}"
+        one = KINDS[self.bounds][0] if isinstance(self.bounds, str) else SAID[self.item]
         if isinstance(self.bounds, tuple):
             one += " from {} to {}".format(*(f"{b:g}" if isinstance(b, float) else b for b in self.bounds))
-        if isinstance(self.bounds, list):
-            one = f"one of {', '.join(map(str, self.bounds))}"
-        if isinstance(self.bounds, str):
-            one = KINDS[self.bounds][0]
-        if self.many:
-            return one.replace("one of", "one or more of") if isinstance(self.bounds, list) else f"a list of: {one}"
-        return one
+        return f"a list of: {one}" if self.many else one
 
     def field(self, looked_up: bool) -> Any:
         """The pydantic field that checks it; without looking anything up, unless asked to."""
@@ -116,13 +112,13 @@ def _checked(name: str, known: dict[str, Parameter], given: dict[str, Any], look
 
 
 def _complaint(name: str, parameter: Parameter, value: Any, why: Exception | None) -> str:
-    reason = f"{parameter.name} needs {parameter.expected()}" if why is None else str(why)
+    reason = f"it needs {parameter.expected()}" if why is None else str(why)
+    end = "" if reason.endswith(("?", ".")) else "."
     close = nearest(value, parameter.bounds) if isinstance(parameter.bounds, list) else ""
     return (
-        f"{name}: parameter `{parameter.name}` is {value!r}; {'it' if why is None else ''} "
-        f"{reason.removeprefix(parameter.name).strip().rstrip('?.')}{'?' if reason.endswith('?') else '.'}{close}\n"
+        f"{name}: parameter `{parameter.name}` is {value!r}; {reason}{end}{close}\n"
         f"        It is {parameter.help}. Example: {parameter.example()}"
-    ).replace(";  ", "; ")
+    )
 
 
 def _parameter(notebook: Path, node: ast.stmt, lines: list[str]) -> Parameter:
@@ -173,26 +169,20 @@ def _listed(parameter: Parameter, value: Any) -> Any:
 # Looked up: imported only then, networks bring torch ------------------------------------------------------------------
 
 
-def _dataset(value: str) -> str:
+def _dataset(value: str, *others: str) -> str:
     from .door import located
 
-    located(value)
+    if value not in others:
+        located(value)
     return value
 
 
-def _dataset_or_nothing(value: str) -> str:
-    return _dataset(value) if value else value
-
-
-def _model(value: str) -> str:
+def _model(value: str, *others: str) -> str:
     from .networks import check_name
 
-    check_name(value)
+    if value not in others:
+        check_name(value)
     return value
-
-
-def _model_or_not(value: str) -> str:
-    return value if value in ("auto", "none") else _model(value)
 
 
 def _weights(value: str) -> str:
@@ -201,13 +191,11 @@ def _weights(value: str) -> str:
     return value
 
 
+_SETS = "a data set of `course data list`, a folder or a picture"
 KINDS: dict[str, tuple[str, Callable]] = {
-    "data set": ("a data set of `course data list`, a folder or a picture", _dataset),
-    "data set or nothing": (
-        "nothing, or a data set of `course data list`, a folder or a picture",
-        _dataset_or_nothing,
-    ),
-    "model": ("one of our compact models, a torchvision classifier or timm:NAME", _model),
-    "model, auto or none": ("auto, none, or a model by name", _model_or_not),
+    "data set": (_SETS, lambda value: _dataset(value)),
+    "data set or nothing": (f"nothing, or {_SETS}", lambda value: _dataset(value, "")),
+    "model": ("one of our compact models, a torchvision classifier or timm:NAME", lambda value: _model(value)),
+    "model, auto or none": ("auto, none, or a model by name", lambda value: _model(value, "auto", "none")),
     "weights": ("train, imagenet or a path to a state dict", _weights),
 }

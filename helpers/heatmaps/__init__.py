@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from ..errors import nearest
 from ..networks.layers import Output, class_scores, explaining, last_grid, named_layer, trace
@@ -25,7 +24,6 @@ def attribute(
     layer: str | nn.Module | None = None,
     *,
     budget: int = 1 << 30,
-    progress: bool = False,
     **options: Any,
 ) -> torch.Tensor:
     """Heatmaps (N, H, W): signed, unnormalised, at input size, on the device of `model`, left exactly as found.
@@ -46,27 +44,26 @@ def attribute(
     unknown = [o for o in options if o not in how.options]
     if unknown:
         raise ValueError(f"{method!r} has no option {unknown[0]!r}; its options: {', '.join(how.options) or 'none'}")
-    with _batches(how, model, images, targets, layer, budget, progress) as batches:
+    with _batches(how, model, images, targets, layer, budget) as batches:
         return torch.cat([how.function(batch, **options) for batch in batches])
 
 
-def conservation(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, **options: Any) -> torch.Tensor:
+def conservation(
+    model: nn.Module, images: torch.Tensor, targets: torch.Tensor, *, budget: int = 1 << 30, **options: Any
+) -> torch.Tensor:
     """Sum of the LRP relevance of each image / its target's score, (N,), float64. 1: nothing lost, nothing made up.
 
     Options are those of `attribute("lrp", ...)`. NaN where the score is 0. Raises ValueError for a model whose
     relevance could not be conserved, see `helpers.heatmaps.lrp.check_rules`.
     """
-    total = attribute("lrp", model, images, targets, **options).cpu().sum((1, 2), dtype=torch.float64)
-    limits = {key: options[key] for key in ("budget", "progress") if key in options}
-    with _batches(METHODS["random"], model, images, targets, **limits) as batches, torch.no_grad():
+    total = attribute("lrp", model, images, targets, budget=budget, **options).cpu().sum((1, 2), dtype=torch.float64)
+    with _batches(METHODS["random"], model, images, targets, budget=budget) as batches, torch.no_grad():
         scores = torch.cat([class_scores(batch.model(batch.images), batch.targets) for batch in batches])
     return total / scores.cpu().double()
 
 
 @contextmanager
-def _batches(
-    how: Method, model, images, targets, layer=None, budget=1 << 30, progress=False
-) -> Iterator[Iterator[Batch]]:
+def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30) -> Iterator[Iterator[Batch]]:
     """The arguments checked, the model held still, and the images in batches that fit into the budget."""
     chosen = None if layer is None else named_layer(model, layer)
     if not isinstance(budget, int) or budget < 1:
@@ -87,16 +84,10 @@ def _batches(
         if like.device.type == "cpu":
             budget = min(budget, FASTEST_ON_CPU)
         rows = max(1, budget // how.memory(outputs, name))
-        with tqdm(total=len(images), unit="image", disable=not progress) as bar:
-
-            def parts():
-                for first in range(0, len(images), rows):
-                    part = slice(first, first + rows)
-                    some = to_model(images[part], form)
-                    yield Batch(model, some, targets[part].to(like.device), module, first, rows)
-                    bar.update(len(some))
-
-            yield parts()
+        targets = targets.to(like.device)
+        firsts = range(0, len(images), rows)
+        parts = ((i, to_model(images[i : i + rows], form), targets[i : i + rows]) for i in firsts)
+        yield (Batch(model, some, asked, module, i, rows) for i, some, asked in parts)
 
 
 def _trace_fastest(model, one, device) -> tuple[list[Output], torch.memory_format]:
