@@ -116,12 +116,7 @@ class Run:
         """Whether every data set that this run has noted is one of ours, drawn by a script."""
         return bool(self._drawn) and all(self._drawn)
 
-    def need(self, what: Any, **wants: Any) -> None:
-        """Ask for everything that the notebook needs of its pictures or a network, before any work: see `check.need`.
-
-        Raises CourseError naming what is missing, and the way out.
-        """
-        check.need(what, **wants)
+    need = staticmethod(check.need)
 
     def study(self, cases: Iterable[dict], fit: Callable, measure: Callable, name: str = "study") -> pd.DataFrame:
         """One tidy table of many cases: a row a case (or several), its settings beside what was measured.
@@ -184,8 +179,9 @@ class Run:
     def table(self, table: pd.DataFrame, name: str, caption: str = "", shown: pd.DataFrame | None = None) -> None:
         """A table: shown (all, or the part `shown`), and kept whole as tables/<name>.csv at full precision."""
         self._new("tables", name, f"tables/{_file(name)}.csv", caption=caption)
-        self._keep(f"tables/{_file(name)}.csv", table.to_csv(index=not _is_range(table.index)))
-        display(_html((table if shown is None else shown).round(4), caption))
+        plain = isinstance(table.index, pd.RangeIndex) and table.index.name is None
+        self._keep(f"tables/{_file(name)}.csv", table.to_csv(index=not plain))
+        display(_html((table if shown is None else shown).map(_four), caption))
 
     def figure(
         self, figure: Any, name: str, *, alt: str = "", caption: str = "", cover: bool = False, dpi: int = 110
@@ -240,10 +236,14 @@ def _file(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
 
-def _is_range(index: pd.Index) -> bool:
-    return isinstance(index, pd.RangeIndex) and index.name is None
+def _four(value: Any) -> Any:
+    """A number to four decimals, or as 1.2e-05 where those would read 0; all else as it is."""
+    if not isinstance(value, float | np.floating):
+        return value
+    return f"{value:.1e}" if 1e-12 < abs(value) < 5e-5 else round(value, 4)
 
 
 def _html(table: pd.DataFrame, caption: str = "") -> HTML:
-    text = table.to_html(index=not _is_range(table.index), na_rep="–", border=0)
+    numbered = table.index.name is None and pd.api.types.is_integer_dtype(table.index)  # rows, also with gaps
+    text = table.to_html(index=not numbered, na_rep="–", border=0)
     return HTML(text.replace(">", f"><caption>{html.escape(caption)}</caption>", 1) if caption else text)

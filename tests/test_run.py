@@ -1,6 +1,7 @@
 """helpers/run.py, check.need: what a run says and keeps, and what is asked of its input before any work."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -62,6 +63,19 @@ def test_a_metric_is_a_plain_number_and_an_estimate_keeps_its_interval(run):
         run.metric("count", 4)
 
 
+def test_a_table_shows_no_row_numbers_and_no_number_as_0_that_is_not(run, monkeypatch):
+    table = pd.DataFrame({"p": [0.123456, 1.2e-7, 0.0, float("nan")], "n": [1, 2, 3, 4], "who": ["a", "b", "c", "d"]})
+    shown = []
+    monkeypatch.setattr("helpers.run.display", shown.append)
+    run.table(table, "all", shown=table[table["n"] != 2])
+    run.table(table.set_index("who")[["p", "n"]], "named")
+    heads, cells = ([re.findall(rf"<{kind}>(.*?)</{kind}>", html.data) for html in shown] for kind in ("th", "td"))
+    assert heads[0] == ["p", "n", "who"]  # no column of 0, 2, 3
+    assert heads[1][-4:] == ["a", "b", "c", "d"]
+    assert cells[1][::2] == ["0.1235", "1.2e-07", "0.0", "–"]
+    assert (run.folder / "tables" / "all.csv").read_text().splitlines()[2] == "1.2e-07,2,b"
+
+
 def test_a_study_is_one_tidy_table_and_notes_where_networks_came_from(run):
     def fit(size):
         return networks.Classifier("net", torch.nn.Linear(1, 1), torch.arange(2), source=f"trained at {size}")
@@ -87,10 +101,10 @@ def test_prose_of_the_drawn_pictures_is_said_only_of_them(run, tmp_path, shared_
 
 def test_everything_that_pictures_lack_is_told_at_once(shared_home):
     photos = pictures.load("scenes")
-    check.need(photos, classes=2, each=2, masks=True, boxes=True, square=True, split="val", regions=["object"])
+    check.need(photos, classes=2, each=2, masks=True, boxes=True, square=True, regions=["object"])
     with pytest.raises(ValueError, match="needs 11 or more") as caught:
-        check.need(photos, classes=11, each=999, attributes=["Hat"], regions=["nose"], split="tset")
-    for said in ("999 pictures or more of every class", "no column `Hat`", "no region nose", "no split `tset`"):
+        check.need(photos, classes=11, each=999, attributes=["Hat"], regions=["nose"])
+    for said in ("999 pictures or more of every class", "no column `Hat`", "no region nose"):
         assert said in str(caught.value)
 
 
@@ -111,5 +125,5 @@ def test_a_network_is_asked_for_its_grid_and_the_methods_that_know_it():
     check.need(net, at=64, grid=True, explains=["gradcam", "lrp"])
     with pytest.raises(ValueError, match="cannot be explained by gradcma at 64 px"):
         check.need(net, at=64, explains=["gradcma"])
-    with pytest.raises(TypeError, match="need: colour"):
+    with pytest.raises(TypeError, match="colour"):
         check.need(net, colour=True)
