@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from helpers import networks, pictures
@@ -171,6 +172,66 @@ def test_a_placed_file_of_timms_weights_is_used(offline):
     found = networks.load("timm:legacy_xception", "imagenet", None)
     assert same(found.net.state_dict(), state)
     assert (found.normalise, len(found.outputs)) == ("half", 1000)
+
+
+# heads of other shapes
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "googlenet"])
+def test_a_network_with_auxiliary_heads_sees_pictures_as_torchvision_does_and_keeps_one_head(name, tmp_path, photos):
+    torch.manual_seed(0)
+    build = getattr(torchvision.models, name)
+    theirs = build(weights=None, num_classes=2, aux_logits=True, transform_input=True, init_weights=False).eval()
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    images = photos.images([0, 4], 96)
+    with torch.no_grad():
+        expected = theirs(networks.normalised(images, "imagenet"))
+    for normalise in ("auto", "imagenet"):
+        found = networks.load(name, str(tmp_path / "w.pth"), photos, normalise)
+        with torch.no_grad():
+            assert torch.allclose(found.net(found.prepared(images)), expected, atol=1e-5)
+        assert not [layer for layer, _ in found.net.named_modules() if layer.lower().startswith("aux")]
+    without = {key: value for key, value in theirs.state_dict().items() if not key.lower().startswith("aux")}
+    save_file(without, tmp_path / "w.safetensors", metadata={"normalise": "imagenet"})  # as `train` saves them
+    assert not networks.load(name, str(tmp_path / "w.safetensors"), photos).net.transform_input
+
+
+def with_head(*layers):
+    torch.manual_seed(0)
+    net = torchvision.models.resnet18(num_classes=2)
+    net.fc = torch.nn.Sequential(*layers)
+    return net.eval()
+
+
+def test_a_head_of_several_layers_is_built_as_its_file_has_it(tmp_path, photos):
+    mine = with_head(torch.nn.Dropout(), torch.nn.Linear(512, 16), torch.nn.ReLU(), torch.nn.Linear(16, 2, bias=False))
+    torch.save(mine.state_dict(), tmp_path / "w.pth")
+    found = networks.load("resnet18", str(tmp_path / "w.pth"), photos)
+    x = found.prepared(photos.images([0, 4], 64))
+    with torch.no_grad():
+        assert torch.allclose(found.net(x), mine(x), atol=1e-5)
+        assert networks.embedding(found)(x).shape == (2, 16)
+    assert "2 dense layers taken to have a ReLU between them" in found.source
+    assert networks.output_names(found, photos) == ["cat", "dog"]
+
+
+def test_a_dense_layer_behind_a_dropout_is_taken_as_it_is(tmp_path, photos):
+    torch.save(with_head(torch.nn.Dropout(), torch.nn.Linear(512, 2)).state_dict(), tmp_path / "w.pth")
+    found = networks.load("resnet18", str(tmp_path / "w.pth"), photos)
+    assert "ReLU" not in found.source
+    assert [type(layer).__name__ for layer in found.net.fc] == ["Identity", "Linear"]
+
+
+def test_a_head_that_cannot_be_told_says_what_was_found_and_how_to_go_on(tmp_path, photos):
+    mine = with_head(torch.nn.Linear(512, 16), torch.nn.BatchNorm1d(16), torch.nn.ReLU(), torch.nn.Linear(16, 2))
+    torch.save(mine.state_dict(), tmp_path / "w.pth")
+    with pytest.raises(CourseError, match="not expected `fc.1.weight`, `fc.1.bias`"):
+        networks.load("resnet18", str(tmp_path / "w.pth"), photos)
+    torch.save({k.replace("fc.", "head.dense"): v for k, v in mine.state_dict().items()}, tmp_path / "w.pth")
+    with pytest.raises(
+        CourseError, match=r"`fc.weight`.*head.dense3.weight \[2, 16\]. A Sequential may .*`fc.1.weight`"
+    ):
+        networks.load("resnet18", str(tmp_path / "w.pth"), photos)
 
 
 # the names of outputs

@@ -22,10 +22,11 @@ from .architectures import (  # noqa: F401  what notebooks ask for by this door
     head_of,
     names,
     published,
+    rebuild_head,
     usual_normalise,
     usual_size,
 )
-from .state import fill, fingerprint, read_state, some
+from .state import fill, fingerprint, read_state
 
 Device = str | torch.device
 
@@ -62,13 +63,13 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
     """A classifier with weights from a state dict (.pth, .pt, .safetensors) or, with `imagenet`, its library's own.
 
     Without `photos` it has a class an output, and nothing is checked against a data set. `normalise` is a name in
-    NORMALISE or auto: as the file says; where it does not, timm's for a network of timm, else imagenet.
+    NORMALISE or auto: as the file says; where it does not, `usual_normalise`.
 
     Raises CourseError when the file is missing, is no state dict, belongs to another architecture, or its outputs do
     not fit the classes of `photos`; it says what was expected and found.
     """
     state, normalise = state_of(name, weights, normalise)
-    outputs = state[head_of(name)].shape[0]
+    outputs = state[head_of(name, state)].shape[0]
     classes = len(photos.classes) if photos else outputs
     if (
         photos
@@ -79,11 +80,15 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
             f"weights {weights}: {outputs} outputs, but {photos.root} has {classes} classes that stand for outputs up "
             f"to {photos.outputs.max()}. Say which output each class is in its classes.csv (folder, index, name)"
         )
-    auxiliary = any(key.lower().startswith("aux") for key in state)
-    net = build(name, outputs, **({"aux_logits": auxiliary} if name in SLOW else {}))
+    net, source = build(name, outputs), f"{weights} ({fingerprint(state)})"
+    if name in SLOW:  # auxiliary heads only train; who had them had torchvision's weights, or its way to begin
+        kept = {key: value for key, value in state.items() if not key.lower().startswith("aux")}
+        net.transform_input = normalise == "imagenet" and len(kept) < len(state)  # type: ignore[assignment]
+        state = kept
+    source += rebuild_head(net, head_of(name).removesuffix(".weight"), state)
     fill(net, state, name, weights)
     places = photos.outputs if photos else torch.arange(outputs)
-    return Classifier(name, placed(net, device).eval(), places, normalise, f"{weights} ({fingerprint(state)})")
+    return Classifier(name, placed(net, device).eval(), places, normalise, source)
 
 
 def state_of(name: str, weights: str, normalise: str = "auto") -> tuple[dict[str, torch.Tensor], str]:
@@ -92,9 +97,12 @@ def state_of(name: str, weights: str, normalise: str = "auto") -> tuple[dict[str
         own = usual_normalise(name) if normalise == "auto" else normalise  # told before a long download
         return downloaded(name), own
     state, own = read_state(Path(weights).expanduser(), "")
-    if head_of(name) not in state:
+    if (head := head_of(name, state)) not in state:
+        found = [f"{key} {list(value.shape)}" for key, value in state.items() if key.endswith(".weight")]
         raise CourseError(
-            f"weights {weights}: not of `{name}`: expected an entry `{head_of(name)}`, found {some(state)}"
+            f"weights {weights}: not of `{name}`: expected an entry `{head}`; the last weights found are "
+            f"{', '.join(found[-3:])}. A Sequential may stand in its place (`{head.removesuffix('weight')}1.weight`): "
+            f"rename the entries so, and save them again"
         )
     return state, (own or usual_normalise(name)) if normalise == "auto" else normalise
 
@@ -134,7 +142,8 @@ def output_names(classifier: Classifier, photos: Photos | None = None) -> list[s
     At `classifier.outputs` those of the classes of `photos`, where there are as many and more than one: a single class
     only says that the pictures lie in one place. Elsewhere ImageNet's for a network of 1000 outputs, else `output 3`.
     """
-    count = max(2, len(classifier.net.state_dict()[head_of(classifier.name)]))
+    state = classifier.net.state_dict()
+    count = max(2, len(state[head_of(classifier.name, state)]))
     found = [f"output {i}" for i in range(count)]
     if count == 1000:
         found = list(torchvision.models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
@@ -147,6 +156,5 @@ def output_names(classifier: Classifier, photos: Photos | None = None) -> list[s
 def embedding(classifier: Classifier) -> nn.Module:
     """The network without its last dense layer: pictures `(N, 3, H, W)`, prepared -> features `(N, d)`."""
     net = copy.deepcopy(classifier.net)
-    head = head_of(classifier.name).removesuffix(".weight")
-    net.set_submodule(head, nn.Identity())
+    net.set_submodule(head_of(classifier.name, net.state_dict()).removesuffix(".weight"), nn.Identity())
     return net

@@ -4,6 +4,9 @@ timm is imported only when a name of its own is asked for: `timm:legacy_xception
 `timm:resnet18.a1_in1k`.
 """
 
+import re
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,21 +56,52 @@ def build(name: str, outputs: int, **options: Any) -> nn.Module:
     return net
 
 
-def head_of(name: str) -> str:
-    """The entry of the state dict whose first side is the number of outputs: timm says which, else the last weight."""
+def head_of(name: str, state: Mapping[str, torch.Tensor] | None = None) -> str:
+    """The entry of the state dict whose first side is the number of outputs: timm says which, else the last weight.
+
+    In the `state` of somebody's network the last of several dense layers may stand in its place: `fc.4.weight`.
+    """
     if name.startswith(TIMM):
-        return f"{_classifier_of_timm(name).classifier}.weight"
-    with torch.device("meta"):
-        net = build(name, 1000, **({"init_weights": False} if name in SLOW else {}))
-    return [key for key in net.state_dict() if key.endswith(".weight")][-1]
+        usual = f"{_classifier_of_timm(name).classifier}.weight"
+    else:
+        with torch.device("meta"):
+            net = build(name, 1000, **({"init_weights": False} if name in SLOW else {}))
+        usual = [key for key in net.state_dict() if key.endswith(".weight")][-1]
+    dense = dense_of(usual.removesuffix(".weight"), state or {})
+    return f"{usual.removesuffix('weight')}{max(dense)}.weight" if dense else usual
+
+
+def dense_of(head: str, state: Mapping[str, torch.Tensor]) -> dict[int, torch.Tensor]:
+    """The weights of the dense layers that stand as a Sequential in the place of one: `fc.1.weight` by 1."""
+    named = {key: re.fullmatch(rf"{re.escape(head)}\.(\d+)\.weight", key) for key in state}
+    return {int(found[1]): state[key] for key, found in named.items() if found and state[key].ndim == 2}
+
+
+def rebuild_head(net: nn.Module, head: str, state: Mapping[str, torch.Tensor]) -> str:
+    """Give the network the dense layers that `state` has for its head, and say so in words; "" where it has one.
+
+    A state dict does not hold what is between them: a ReLU is put where a place is left between two.
+    """
+    if not (dense := dense_of(head, state)):
+        return ""
+    layers: list[nn.Module] = [nn.Identity() for _ in range(max(dense) + 1)]
+    for i, weight in dense.items():
+        outputs, features = weight.shape
+        layers[i] = nn.Linear(features, outputs, bias=f"{head}.{i}.bias" in state)
+    gaps = [i + 1 for i, after in pairwise(sorted(dense)) if after > i + 1]
+    for i in gaps:
+        layers[i] = nn.ReLU()
+    net.set_submodule(head, nn.Sequential(*layers))
+    return f", its head of {len(dense)} dense layers taken to have a ReLU between them" if gaps else ""
 
 
 def usual_normalise(name: str) -> str:
     """The name in NORMALISE of what weights of this architecture expect when nothing else is said.
 
-    That is timm's for a network of timm, else imagenet. Raises CourseError when NORMALISE does not have it.
+    That is timm's for a network of timm, else imagenet; but for the two SLOW ones half, which is what torchvision's
+    `transform_input` makes of imagenet in them. Raises CourseError when NORMALISE does not have it.
     """
-    wanted = NORMALISE["imagenet"]
+    wanted = NORMALISE["half" if name in SLOW else "imagenet"]
     if name.startswith(TIMM):
         cfg = _classifier_of_timm(name)
         wanted = tuple(cfg.mean), tuple(cfg.std)

@@ -4,7 +4,7 @@ import ast
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,15 +86,14 @@ def fill(net: nn.Module, state: dict[str, torch.Tensor], name: str, weights: str
     extra = [k for k in state if k not in own]
     wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
     if missing or extra or wrong:
-        parts = [f"missing {some(missing)}"] * bool(missing) + [f"not expected {some(extra)}"] * bool(extra)
+        parts = [f"missing {_first(missing)}"] * bool(missing) + [f"not expected {_first(extra)}"] * bool(extra)
         parts += [f"`{k}` has shape {list(state[k].shape)}, expected {list(own[k].shape)}" for k in wrong[:2]]
         raise CourseError(f"weights {weights}: not of `{name}`: {'; '.join(parts)}")
     net.load_state_dict(state, strict=False)
 
 
-def some(keys: Iterable[str]) -> str:
-    """The first three of these entries of a state dict, and how many more there are."""
-    keys = list(keys)
+def _first(keys: list[str]) -> str:
+    """Three of these entries of a state dict, and how many more there are."""
     return ", ".join(f"`{k}`" for k in keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
