@@ -315,11 +315,18 @@ def test_a_bad_file_among_pictures_is_named_or_left_out(album, kind):
         assert str(file) in str(caught.value)
 
 
-def test_a_stray_text_among_pictures_is_a_bad_file(album):
-    (alone(album) / "notes.txt").write_text("taken in May")
-    with pytest.raises(CourseError, match=r"notes\.txt: not an image"):
+@pytest.mark.parametrize("name", ["notes.txt", "README.md", "labels.json", "all.zip", "film.mp4", "make.py"])
+def test_a_file_that_is_meant_as_no_picture_is_no_bad_one(album, name):
+    (alone(album) / name).write_text("taken in May")
+    assert len(data.load(alone(album))) == 3
+    assert len(data.load(album)) == 6
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.jfif", "photo", "photo.svg"])
+def test_a_picture_that_cannot_be_read_is_not_passed_over(album, name):
+    (alone(album) / name).write_text("taken in May")
+    with pytest.raises(CourseError, match=f"{name}: not an image"):
         data.load(alone(album))
-    assert len(data.load(alone(album), on_bad="skip")) == 3
 
 
 def test_the_manifest_of_a_picture_changes_with_it_and_with_no_other(album):
@@ -455,11 +462,29 @@ def test_tables_beside_images_are_matched_by_file_and_not_by_place(flat):
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "attributes.csv"])
-def test_a_picture_without_its_row_is_named(flat, name):
+def test_pictures_without_their_row_are_named_or_left_out(flat, name):
     (flat / name).write_text("file,label\na.jpg,cat\n")
-    with pytest.raises(CourseError, match=r"no row for images/b\.jpg \(2 pictures without one\)") as caught:
+    with pytest.raises(CourseError, match="no row in") as caught:
         data.load(flat)
-    assert str(flat / name) in str(caught.value)
+    assert [f"{flat}/images/{c}.jpg: no row in {flat / name}" in str(caught.value) for c in "abc"] == [
+        False,
+        True,
+        True,
+    ]
+    assert data.load(flat, on_bad="skip").table["image"].tolist() == ["images/a.jpg"]
+
+
+def test_all_mistakes_of_a_folder_are_told_at_once(flat, album):
+    (flat / "labels.csv").write_text("file,label\na.jpg,cat\nb.jpg,dog\n")
+    (flat / "images" / "a.jpg").write_bytes(b"")
+    with pytest.raises(CourseError, match="on_bad=skip") as caught:
+        data.load(with_masks(flat, b=np.full((4, 6), 5)))
+    for said in ("a.jpg: the file is empty", "b.png: region ids [5]", "c.jpg: no row in"):
+        assert said in str(caught.value)
+    (album / "cat" / "1.png").write_bytes(b"")
+    (album / "dog" / "1.png").write_bytes(b"")
+    with pytest.raises(CourseError, match=r"(?s)cat/1\.png.*dog/1\.png.*There is no classes\.csv"):
+        data.load(album)
 
 
 def test_a_table_beside_images_needs_the_column_file(flat):
@@ -546,6 +571,12 @@ def test_layers_of_another_size_than_their_picture_are_named(flat):
 
 def test_masks_of_one_size_give_it_as_height_and_width(flat):
     assert data.mask_size(data.load(with_masks(flat))) == (4, 6)
+
+
+def test_masks_whose_regions_nobody_named_are_told_the_file_and_its_columns(flat):
+    (with_masks(flat) / "regions.csv").unlink()
+    with pytest.raises(CourseError, match=r"regions\.csv: no such file; .*\(id, region\)"):
+        data.layer_reader(data.load(flat))
 
 
 def test_a_mask_of_another_size_is_named(flat):

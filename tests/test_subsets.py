@@ -1,5 +1,6 @@
 """helpers/pictures/subsets.py: pictures chosen by attribute."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,14 @@ def mixed() -> Photos:
 )
 def test_an_attribute_has_three_spellings(mixed, attribute, found):
     assert subsets.values(mixed, attribute).tolist() == found
+
+
+@pytest.mark.parametrize("attribute", ["hair", "hair=blond", "tone>=3", "tone=3", "tone"])
+@pytest.mark.parametrize("gap", ["", "  ", np.nan])
+def test_a_gap_in_a_column_is_told_and_is_not_class_0(mixed, attribute, gap):
+    table = mixed.table.assign(hair=["blond", gap, "blond", gap], tone=["0", "1", gap, gap])
+    with pytest.raises(CourseError, match=r"2 of 4 pictures have no value in `(hair|tone)`, first of all .*Fill in"):
+        subsets.values(replace(mixed, table=table), attribute)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ or `images/`, with labels.csv, attributes.csv and masks/ beside it; or only pict
 
 import hashlib
 import json
+import mimetypes
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,8 @@ from . import tables, verify
 
 REQUIRED = ("image", "split", "label")
 STRAY = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders of pictures; macOS starts such names with a dot
+TEXTS = (".md", ".rst", ".log", ".ini", ".toml", ".yaml", ".yml")  # what KINDS does not know
+KINDS = mimetypes.MimeTypes()  # as Python knows them, on every system: notes.txt is no bad picture
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -36,8 +39,9 @@ def arranged(place: Path, root: Path) -> Path:
 def _arrange(place: Path, folder: Path) -> None:
     regions, known = tables.regions(place / "regions.csv"), tables.classes(place / "classes.csv")
     own = (place / "index.csv").is_file()
-    table = tables.read_csv(place / "index.csv", REQUIRED) if own else found(place)
+    table, lost = (tables.read_csv(place / "index.csv", REQUIRED), {}) if own else found(place)
     bad, turned = verify.problems(place, table, regions, None if known is None else {*known["folder"]}, place.name)
+    bad |= lost
     if known is not None:
         _write(folder / "classes.csv", known)
     _write(folder / "regions.csv", pd.DataFrame(regions.items(), columns=["id", "region"]))
@@ -52,14 +56,14 @@ def _write(file: Path, table: pd.DataFrame) -> None:
         table.to_csv(draft, index=False, encoding="utf-8")
 
 
-def found(root: Path) -> pd.DataFrame:
-    """The table of a picture, or of a folder without index.csv.
+def found(root: Path) -> tuple[pd.DataFrame, dict[int, str]]:
+    """The table of a picture, or of a folder without index.csv; and what is wrong with a row already.
 
     That is a folder with `images/`, or one per class, or train/ and val/ with those inside, or only pictures. Those of
     the last kind and a single picture, whose path is all in `root`, have the label `all`.
     """
     if root.is_file():
-        return pd.DataFrame([("", "val", "all")], columns=list(REQUIRED))
+        return pd.DataFrame([("", "val", "all")], columns=list(REQUIRED)), {}
     if (root / "images").is_dir():
         return _images(root)
     folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
@@ -74,10 +78,10 @@ def found(root: Path) -> pd.DataFrame:
     ] or [(file.name, "val", "all") for file in _files(root)]
     if not rows:
         raise CourseError(f"{root}: found neither index.csv nor sub-folders with pictures (one per class) nor pictures")
-    return pd.DataFrame(rows, columns=list(REQUIRED))
+    return pd.DataFrame(rows, columns=list(REQUIRED)), {}
 
 
-def _images(root: Path) -> pd.DataFrame:
+def _images(root: Path) -> tuple[pd.DataFrame, dict[int, str]]:
     """Of `images/`: labels.csv or attributes.csv beside it have a column `file`, masks/ a PNG of each picture's name.
 
     Without a column `label` every picture has the label `all`.
@@ -89,13 +93,15 @@ def _images(root: Path) -> pd.DataFrame:
     table = table.assign(split="val", label="all")
     if (root / "masks").is_dir():
         table["mask"] = [f"masks/{f.stem}.png" for f in files]
+    lost: dict[int, str] = {}
     for beside in (root / "labels.csv", root / "attributes.csv"):
         if beside.is_file():
             columns = tables.read_csv(beside, ("file",)).drop_duplicates("file")
-            if missing := sorted(set(table["file"]) - set(columns["file"])):
-                raise CourseError(f"{beside}: no row for images/{missing[0]} ({len(missing)} pictures without one)")
-            table = table.drop(columns=[c for c in columns if c in table and c != "file"]).merge(columns, on="file")
-    return table.drop(columns="file")
+            without = table.index[~table["file"].isin(columns["file"])]
+            lost |= {row: f"{root / table['image'][row]}: no row in {beside}" for row in without}
+            own = table.drop(columns=[c for c in columns if c in table and c != "file"])
+            table = own.merge(columns, how="left", on="file").fillna("")
+    return table.drop(columns="file"), lost
 
 
 def _files(folder: Path) -> list[Path]:
@@ -103,4 +109,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _picture(file: Path) -> bool:
-    return not file.name.startswith(".") and file.name.lower() not in STRAY and file.is_file()
+    """Whether a file is meant as a picture: an image by its name, or of a kind that its name does not tell."""
+    kind = KINDS.guess_type(file.name)[0] or "image/"
+    stray = file.name.startswith(".") or file.name.lower() in STRAY or file.suffix.lower() in TEXTS
+    return kind.startswith("image/") and not stray and file.is_file()

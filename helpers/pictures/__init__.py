@@ -20,21 +20,25 @@ from .subsets import biased, divided, own_outputs
 
 __all__ = ["REPO", "Photos", "biased", "data_root", "divided", "find", "layer_reader", "load", "located", "manifest"]
 __all__ += ["mask_size", "own_outputs", "reader"]
+LISTED = 20  # bad files by name in an error
 
 
 def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
     """Every readable picture of a data set: an embedded or prepared one by name, a folder or a picture by path.
 
-    All files are decoded once before any work starts. A bad one raises a CourseError that names it; with
-    `on_bad="skip"` bad ones are left out, listed in `.skipped` and counted in the report.
+    All files are decoded once before any work starts. Bad ones raise a CourseError that names them all; with
+    `on_bad="skip"` they are left out, listed in `.skipped` and counted in the report.
     """
     if on_bad not in ("raise", "skip"):
         raise CourseError(f"on_bad is {on_bad!r}; expected 'raise' or 'skip'")
     made = tables(root := find(dataset))
     table, skipped = _read(made / "index.csv"), tuple(_read(made / "bad.csv").itertuples(index=False, name=None))
     if skipped and on_bad == "raise":
-        more = f"and {len(skipped) - 1} more bad file(s); " if len(skipped) > 1 else ""
-        raise CourseError(f"{': '.join(skipped[0])}\n({more}on_bad=skip leaves bad files out and lists them)")
+        said = [": ".join(one) for one in skipped[:LISTED]]
+        said += [f"and {len(skipped) - LISTED} more bad files"] * (len(skipped) > LISTED)
+        if not (made / "classes.csv").is_file() and table["label"].nunique() > 1:
+            said += ["(There is no classes.csv: loaded weights may need one, which says what output a class is)"]
+        raise CourseError("\n".join([*said, "(on_bad=skip leaves bad files out and lists them)"]))
     if table.empty:
         first = ": ".join(skipped[0]) if skipped else "no rows"
         raise CourseError(f"{root}: no readable picture; first problem: {first}")

@@ -116,7 +116,9 @@ def _held(read: Callable, n: int, each: int, budget: int) -> Callable[[Iterable[
 
 
 def mask_size(photos: Photos) -> tuple[int, int]:
-    """The height and width that all masks have. Raises CourseError naming one that differs."""
+    """The height and width that all masks have. CourseError names one that differs, or regions that have no names."""
+    if not photos.regions:
+        raise CourseError(f"{photos.root / 'regions.csv'}: no such file; masks need it to name their ids (id, region)")
     sizes: dict[tuple[int, int], Path] = {}  # the first file of each
     for file in photos.mask_files(range(len(photos))):
         sizes.setdefault(open_image(file).size, file)

@@ -19,7 +19,7 @@ from .photos import OWN_COLUMNS, Photos
 
 
 def values(photos: Photos, attribute: str) -> np.ndarray:
-    """0 or 1 for every picture, `(N,)`. Raises CourseError for a column that is missing or not of 0 and 1."""
+    """0 or 1 for every picture, `(N,)`. Raises CourseError for a column that is missing, has gaps or no 0 and 1."""
     parts = re.fullmatch(r"\s*([^=>]*?)\s*(?:(>?=)\s*(.*?)\s*)?", attribute)
     if not parts:
         raise CourseError(f"attribute `{attribute}`: expected `name`, `name=value` or `name>=number`")
@@ -31,6 +31,12 @@ def values(photos: Photos, attribute: str) -> np.ndarray:
             f"It has: {', '.join(known) or 'none; put them into attributes.csv (file, ...) or index.csv'}"
         )
     column = photos.table[name]
+    if (gaps := column.isna() | (column.astype(str).str.strip() == "")).any():
+        first = ", ".join(photos.table["image"][gaps].head(3))
+        raise CourseError(
+            f"attribute `{attribute}`: {gaps.sum()} of {len(column)} pictures have no value in `{name}`, first of all "
+            f"{first}. Fill in the cells, or leave these pictures out"
+        )
     if sign == ">=":
         try:
             return (column.astype(float) >= float(wanted)).to_numpy().astype(np.int64)
