@@ -1,20 +1,26 @@
 """notebooks/01_focus.ipynb: its functions by hand, by law and against quantus; then the whole notebook."""
 
+import json
 import warnings
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from known import few_for_embedded, step_through
 from scipy import stats
 from torch import nn
 
 from helpers import check, networks, pictures
 from helpers import stats as estimates
+from helpers.errors import CourseError
 from helpers.heatmaps import attribute
-from reports import runs
+from helpers.run import Run
+from reports import plans, runs
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +100,12 @@ def test_what_cannot_be_a_mosaic_is_refused(nb):
     with pytest.raises(ValueError, match="square"):
         nb.assemble(torch.zeros(1, 4, 3, 4, 5))
     assert nb.mosaics([0, 1, 1], 1, targets=[0], allow_repeat=True).on_target.sum() == 2
+
+
+@pytest.mark.parametrize("layout", [(0, 0), (0, 4), (1,), (0, 1, 2)])
+def test_a_layout_that_is_no_two_tiles_is_refused(nb, layout):
+    with pytest.raises(ValueError, match="two of the tiles 0 to 3"):
+        nb.mosaics(LABELS, 1, layout=layout)
 
 
 def test_a_mosaic_is_its_four_tiles_in_reading_order(nb):
@@ -275,6 +287,12 @@ def test_reset_draws_the_norm_with_its_layer_and_xavier_leaves_it(nb):
     assert (nb.randomised(net, ["features.0"], scheme="xavier").features[1].weight == 7).all()
 
 
+@pytest.mark.parametrize("wrong", [{"names": ["fc"], "scheme": "xaver"}, {"names": ["layer9"]}])
+def test_randomised_refuses_a_scheme_or_a_layer_that_is_not_there(nb, wrong):
+    with pytest.raises(ValueError, match="expected reset or xavier, and weight_layers"):
+        nb.randomised(networks.build("compact_resnet", 4), **wrong)
+
+
 def test_random_networks_are_at_chance(nb, shared_home):
     photos = pictures.load("scenes").split("val")
     M, read = nb.mosaics(photos.labels, 6, seed=0), pictures.reader(photos, 56, "squash_crop")
@@ -326,7 +344,106 @@ def test_two_estimates_are_told_apart_only_when_their_intervals_are(nb):
     assert (nb.apart(a, b), nb.apart(a, c), nb.apart(c, a)) == (0, -1, 1)
 
 
+# claims of single cells, from numbers made up
+
+
+def judged(notebook, title, **given):
+    """The claims that the cell with this title makes from these values: claim -> verdict."""
+    run = Run("01_focus", {})
+    sources = ["".join(cell["source"]) for cell in json.loads(plans.notebook("01").read_text())["cells"]]
+    (cell,) = [source for source in sources if source.startswith(title)]
+    known = {"run": run, "stats": estimates, "np": np, "judged": notebook.judged, "seeds": [0], "epochs": 7}
+    known["median"] = partial(estimates.median, of="mosaics", chance=0.5)
+    exec(cell, known | given)
+    return {c["claim"]: c["verdict"] for c in run.results["claims"]}
+
+
+def measured_as(accuracy, focus, n=200):
+    """Which pictures are right, and the Focus of mosaics, with these means."""
+    return torch.arange(n).lt(accuracy * n).double(), focus + np.linspace(-0.05, 0.05, n)
+
+
+@pytest.mark.parametrize(
+    ("vgg", "resnet", "said"),
+    [
+        ((0.80, 0.90), (0.60, 0.95), "holds"),  # less accurate and more focused
+        ((0.80, 0.90), (0.60, 0.85), "does not hold"),
+        ((0.80, 0.90), (0.80, 0.95), "cannot tell"),
+    ],
+)
+def test_the_named_pairs_of_figure_6_are_judged_where_both_networks_are(nb, vgg, resnet, said):
+    measures = {
+        ("imagenet", "vgg16", "imagenet", 0, 7): measured_as(*vgg),
+        ("imagenet", "resnet18", "imagenet", 0, 7): measured_as(*resnet),
+        ("imagenet", "resnet18", "train", 0, 1): measured_as(0.99, 0.5),  # an early epoch is no final network
+    }
+    final = pd.DataFrame({"model": ["vgg16", "resnet18"], "among_classes": [0.8, 0.6], "spread": [0.1, 0.2]})
+    given = {"measures": measures, "final": final, "pairs": [], "told": 0, "against_law": 0}
+    found = judged(nb, "# Claims: between networks", **given)
+    assert found["imagenet vgg16 to imagenet resnet18: accuracy down, Focus up"] == said
+    assert found["mame vgg16 to mame resnet18: accuracy up, Focus up"] == "not judged"
+
+
+def test_harder_data_are_judged_only_where_they_are(nb):
+    high, low, half = (m + np.linspace(-w, w, 60) for m, w in [(0.95, 0.02), (0.6, 0.04), (0.5, 0.03)])
+    F_all = {("imagenet", "vgg16", 0, "gradcam"): high, ("imagenet", "vgg16", 0, "lrp"): low}
+    given = {"set_names": ["imagenet"], "model": ["vgg16"], "D": 1}
+    found = judged(nb, "# Claims: the methods' medians", F_all=F_all, **given)
+    assert found["ImageNet: Grad-CAM is ahead of LRP"] == "holds"
+    assert found["LRP is ahead of Grad-CAM"] == "does not hold"
+    assert found["MIT67: LRP is at chance"] == found["SmoothGrad: median Focus 0.50"] == "not judged"
+    given = {"set_names": ["dogs_vs_cats", "mit67"], "model": ["vgg16"], "D": 2}
+    F_all = {("mit67", "vgg16", 0, "lrp"): half, ("dogs_vs_cats", "vgg16", 0, "lrp"): high}
+    found = judged(nb, "# Claims: the methods' medians", F_all=F_all, **given)
+    assert found["MIT67: LRP is at chance"] == "holds"
+    assert found["LRP: median Focus above 0.90"] == "holds"  # said of cats and dogs, not of MIT67
+    assert found["ImageNet: Grad-CAM is ahead of LRP"] == "not judged"
+
+
 # the whole notebook
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """`small(...)`: the notebook with these parameters on a few scenes, in this process; its results."""
+    home, folder = tmp_path / "home", tmp_path / "run"
+    folder.mkdir()
+    for name, value in {"DATA": home, "RUN_DIR": folder, "NOTEBOOK": plans.notebook("01")}.items():
+        monkeypatch.setenv(f"COURSE_{name}", str(value))
+    few_for_embedded(home, images=200, size=64)
+
+    def run(**given):
+        step_through(plans.plan("01_focus", given=FEW | given))
+        return json.loads((folder / "results.json").read_text())
+
+    return run
+
+
+FEW = {"model": ["compact_vgg"], "mosaics_per_class": [1], "layout_mosaics": 10, "epochs": 3, "cascade_steps": 2}
+FEW |= {"tile": 48, "random_draws": 2, "methods": ["gradcam"]}
+
+
+def test_methods_that_cannot_explain_a_network_are_refused_before_it_is_trained(small, tmp_path):
+    with pytest.raises(CourseError, match="mobilenet_v2 cannot be explained by lrp"):
+        small(methods=["lrp"], model=["compact_vgg", "mobilenet_v2"])
+    assert not (tmp_path / "home" / "models").exists()
+
+
+@pytest.mark.slow
+def test_the_first_exercise_runs_and_networks_are_fine_tuned_from_given_weights(small, tmp_path):
+    torch.manual_seed(0)
+    torch.save(networks.build("compact_vgg", 10).state_dict(), tmp_path / "begin.pth")
+    assert networks.build("compact_vgg", 10).features(torch.zeros(1, 3, 96, 96)).shape[-1] == 3  # the pool's odd grid
+    results = small(resolution="native", begin=[str(tmp_path / "begin.pth")])
+    verdicts = {c["claim"].split(":")[0]: c["verdict"] for c in results["claims"]}
+    for start in ("scratch", "pretrained"):
+        assert (
+            verdicts[f"Focus follows accuracy over the epochs of one training ({start})"] == "cannot tell"
+        )  # 3 epochs
+    sources = results["provenance"]["weights"]
+    assert len(set(sources.values())) == 2  # trained twice; that of section 8 is the fine-tuned one
+    assert len({sources[name] for name in sources if "begin.pth" in name or name == "compact_vgg, 0, 0, 0"}) == 1
+
 
 SMALL = {"model": ["compact_resnet"], "mosaics_per_class": [2], "layout_mosaics": 10, "epochs": 4, "cascade_steps": 2}
 SMALL |= {"random_draws": 2}
@@ -339,7 +456,7 @@ def test_the_whole_notebook_runs_through_the_report_path(tmp_path, shared_home):
     assert status == "finished", runs.reason(folder)
     results = runs.results(folder)
     wanted = {f"focus_median.{m}" for m in SMALL["methods"]} | {"focus_median.random_model"}
-    assert wanted | {"focus_accuracy_pearson.scratch"} <= set(results["metrics"])
+    assert wanted | {"focus_accuracy_pearson.scratch.compact_resnet"} <= set(results["metrics"])
     assert len(results["claims"]) >= 8
     assert not [f["alt"] for f in results["figures"] if not f["alt"] or "np." in f["alt"] or "{" in f["alt"]]
     assert results["metrics"]["focus_median.gradcam"] > 0.6 > 0.55 > results["metrics"]["focus_median.random"] > 0.45
