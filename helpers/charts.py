@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -23,9 +24,10 @@ Names = Mapping[str, str] | None  # column -> words with unit and direction
 
 def against(
     table: pd.DataFrame, x: str | list[str], y: str | list[str], by: str | None = None, style: str | None = None, *,
-    chance: Chance = None, lines: bool = False, band: bool = True, labels: Names = None, each: str | None = None,
+    chance: Chance = None, lines: bool = False, band: bool = True, of: str = "pictures", labels: Names = None,
+    each: str | None = None,
 ) -> Any:  # fmt: skip
-    """Points; or lines through the means, with the interval of `stats.mean` as a band.
+    """Points; or lines through the means, with the interval of `stats.mean(values, of)` as a band.
 
     A colour for each `by`, a marker for each `style`. Panels: a list as x or y, or one for each value of `each`.
     """
@@ -36,7 +38,9 @@ def against(
             sns.scatterplot(part, x=a, y=b, s=80, **more)
             return f"means {in_words(part.groupby(by, sort=False)[b].mean() if by else {'': part[b].mean()})}"
         single = {"markers": True} if by or style else {"marker": "o"}
-        sns.lineplot(part, x=a, y=b, errorbar=_interval if band else None, markersize=8, **more, **single)
+        sns.lineplot(
+            part, x=a, y=b, errorbar=partial(_interval, of=of) if band else None, markersize=8, **more, **single
+        )
         wide = band and part.groupby([c for c in {a, by, style} if c]).size().max() > 2
         if wide:
             axis.fill_between([], [], color="0.8", label="band: 95 % interval")
@@ -159,8 +163,8 @@ def _axis(ax: Any, size: tuple[float, float]) -> tuple[Any, Any]:
     return (ax.figure, ax) if ax is not None else plt.subplots(figsize=size)
 
 
-def _interval(values: Any) -> tuple[float, float]:
-    e = stats.mean(values)
+def _interval(values: Any, of: str) -> tuple[float, float]:
+    e = stats.mean(values, of)
     return (e.low, e.high) if math.isfinite(e.high - e.low) else (e.value, e.value)
 
 
