@@ -15,7 +15,7 @@ from known import few_for_embedded, step_through
 from scipy import stats
 from torch import nn
 
-from helpers import check, networks, pictures
+from helpers import check, figures, networks, pictures
 from helpers import stats as estimates
 from helpers.errors import CourseError
 from helpers.heatmaps import attribute
@@ -302,6 +302,16 @@ def test_random_networks_are_at_chance(nb, shared_home):
         blank = networks.Classifier("blank", networks.build("compact_resnet", 10).eval(), photos.outputs)
         means.append(np.nanmean(nb.focus_of("gradcam", blank, M, read)))
     assert estimates.mean(means, of="draws").contains(0.5, within=0.2).holds
+
+
+def test_the_band_of_a_cascade_is_the_interval_of_its_claim(nb):
+    F = np.random.default_rng(0).normal(0.5, 0.1, 10)  # ten draws: a bootstrap's interval would be narrower
+    table = pd.DataFrame({"layers": np.repeat([1, 2], 10), "focus": [*F, *F]})
+    figure = figures.against(table, "layers", "focus", lines=True, of="draws")
+    band = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    wanted = estimates.mean(F, of="draws")
+    assert (band.min(), band.max()) == pytest.approx((wanted.low, wanted.high))
+    assert wanted.high - wanted.low > 1.01 * (estimates.mean(F).high - estimates.mean(F).low)
 
 
 def test_focus_of_streams_the_same_numbers_in_any_batches(nb, shared_home):
