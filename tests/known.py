@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import nbformat
 import torch
+from PIL import Image
 from torch import nn
 
 from data_scripts.drawn import faces, scenes
-from helpers.networks import Classifier
+from helpers.networks import Classifier, build
 
 
 class Red(nn.Module):
@@ -59,9 +60,11 @@ def doubled(*given):
     return [copy.deepcopy(one).double() if is_float else one for one, is_float in zip(given, floats, strict=True)]
 
 
-def few_for_embedded(home, images, size, bias=0.0, name="scenes"):
+def few_for_embedded(home, images, size, bias=0.0, name="scenes", area=1.0):
     """Draws a few small scenes under `home` that pass for the embedded ones of this name."""
-    _disguised(scenes.prepare(home, images=images, size=size, bias=bias, name=name, workers=1), 2000)
+    _disguised(
+        scenes.prepare(home, images, size, bias=bias, name=name, area=area, workers=1), 2000 if area == 1 else 1000
+    )
 
 
 def few_faces_for_embedded(home, images, size):
@@ -93,6 +96,24 @@ def course_started(*arguments, sigint="SIG_DFL", cwd=None):
         process.kill()  # nothing, where it has ended
         process.wait(timeout=60)
         process.stderr.close()
+
+
+def own_folder(home):
+    """Three classes of five pictures, a folder each, that stand for the outputs 5, 9 and 12 of a larger network."""
+    for k, name in enumerate(("apple", "pear", "plum")):
+        (home / "fruit" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.effect_noise((64, 64), 20 + 40 * k + i).convert("RGB").save(home / "fruit" / name / f"{i}.png")
+    rows = "folder,index,name\napple,5,apple\npear,9,pear\nplum,12,plum\n"
+    (home / "fruit" / "classes.csv").write_text(rows, encoding="utf-8")
+    return home / "fruit"
+
+
+def wide_weights(home):
+    """The state dict of a compact_vgg of 20 outputs, untrained."""
+    torch.manual_seed(0)
+    torch.save(build("compact_vgg", 20).state_dict(), home / "wide.pth")
+    return home / "wide.pth"
 
 
 def step_through(plan):

@@ -1,8 +1,10 @@
 """notebooks/01_focus.ipynb: its functions by hand, by law and against quantus; then the whole notebook."""
 
 import json
+import re
 import warnings
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,10 +13,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import few_for_embedded, step_through
+from known import few_for_embedded, own_folder, step_through, wide_weights
 from scipy import stats
 from torch import nn
 
+from data_scripts.drawn.things import OBJECTS
 from helpers import check, figures, networks, pictures
 from helpers import stats as estimates
 from helpers.errors import CourseError
@@ -357,14 +360,19 @@ def test_two_estimates_are_told_apart_only_when_their_intervals_are(nb):
 # claims of single cells, from numbers made up
 
 
+def cell_of(title):
+    """The source of the cell that begins so."""
+    sources = ["".join(cell["source"]) for cell in json.loads(plans.notebook("01").read_text())["cells"]]
+    (cell,) = [source for source in sources if source.startswith(title)]
+    return cell
+
+
 def judged(notebook, title, **given):
     """The claims that the cell with this title makes from these values: claim -> verdict."""
     run = Run("01_focus", {})
-    sources = ["".join(cell["source"]) for cell in json.loads(plans.notebook("01").read_text())["cells"]]
-    (cell,) = [source for source in sources if source.startswith(title)]
     known = {"run": run, "stats": estimates, "np": np, "judged": notebook.judged, "seeds": [0], "epochs": 7}
     known["median"] = partial(estimates.median, of="mosaics", chance=0.5)
-    exec(cell, known | given)
+    exec(cell_of(title), known | given)
     return {c["claim"]: c["verdict"] for c in run.results["claims"]}
 
 
@@ -410,6 +418,44 @@ def test_harder_data_are_judged_only_where_they_are(nb):
     assert found["ImageNet: Grad-CAM is ahead of LRP"] == "not judged"
 
 
+@pytest.mark.parametrize("C", [2, 3, 7, 10, 12])
+def test_the_two_pictures_of_a_class_stand_one_above_the_other(C):
+    labels, drawn = torch.arange(C).repeat(4).flip(0), {}
+    photos = SimpleNamespace(images=lambda rows, *_: rows)
+    spare = {"tile": 8, "fit": "cover", "class_names": range(C), "C": C, "labels": labels, "unseen": [photos], "np": np}
+    run = SimpleNamespace(say=lambda *_, **__: None, embedded=True, figure=lambda *_: None)
+    figures = SimpleNamespace(
+        sheet=lambda *given, columns: drawn.update(rows=given[0], titles=given[1], columns=columns)
+    )
+    exec(cell_of("# Drawing: two pictures of each class"), spare | {"run": run, "figures": figures})
+    width = drawn["columns"]
+    for row in range(0, len(drawn["titles"]), 2 * width):
+        above, below = drawn["titles"][row : row + width], drawn["titles"][row + width : row + 2 * width]
+        assert above == below
+    assert len(set(drawn["rows"].tolist())) == len(drawn["titles"]) >= 4
+
+
+def test_prose_names_nothing_that_is_on_the_embedded_pictures_only():
+    cells = json.loads(plans.notebook("01").read_text())["cells"]
+    prose = " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    assert [name for name in OBJECTS if re.search(rf"\\b{name}\\b", prose)] == []
+
+
+def test_lrp_follows_the_rules_that_the_notebook_writes():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3, bias=False)).double()
+    x = torch.randn(1, 3, 2, 2).double()
+    w, V = net[0].weight.detach()[:, :, 0, 0], net[3].weight.detach()  # (2, 3), (3, 8)
+    a = net[:3](x).detach()[0]  # (8,)
+    z = V @ a
+    relevance = a * V[1] / (z[1] + 0.25 * (z**2).mean().sqrt() * z[1].sign()) * z[1]  # dense: class 1 alone has a score
+    low, high = x.min(), x.max()
+    part = x[0][None] * w[:, :, None, None] - low * w.clamp(min=0)[:, :, None, None]
+    part -= high * w.clamp(max=0)[:, :, None, None]  # (2, 3, 2, 2)
+    R = (part / part.sum(1, keepdim=True) * relevance.view(2, 1, 2, 2)).sum((0, 1))
+    assert torch.allclose(attribute("lrp", net, x, torch.tensor([1]))[0], R, atol=1e-9)
+
+
 # the whole notebook
 
 
@@ -437,6 +483,24 @@ def test_methods_that_cannot_explain_a_network_are_refused_before_it_is_trained(
     with pytest.raises(CourseError, match="mobilenet_v2 cannot be explained by lrp"):
         small(methods=["lrp"], model=["compact_vgg", "mobilenet_v2"])
     assert not (tmp_path / "home" / "models").exists()
+
+
+def test_a_folder_of_ones_own_is_not_called_drawn_and_accuracy_is_told_among_its_classes_too(
+    small, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr("helpers.run.display", lambda what, **_: shown.append(str(getattr(what, "data", what))))
+    weights = [str(wide_weights(tmp_path))]
+    results = small(
+        dataset=[str(own_folder(tmp_path))], weights=weights, curve_model="none", methods=["saliency", "lrp"]
+    )
+    assert [text for text in shown if "drawn by a script" in text] == []
+    (said,) = [note for note in results["notes"] if "on unseen tiles" in note]
+    assert "among the 3 classes (chance 33.3%)" in said
+    assert "among all its 20 outputs (chance 5.0%)" in said
+    followed = [c for c in results["claims"] if "epochs" in c["claim"]]
+    assert {c["verdict"] for c in followed} == {"not judged"}
+    assert all(c["why"] for c in followed)
 
 
 @pytest.mark.slow

@@ -1,0 +1,59 @@
+"""notebooks/00_start_here.ipynb: its heatmap by hand, and the whole notebook in small."""
+
+import json
+
+import pytest
+import torch
+from known import few_for_embedded, own_folder, step_through, wide_weights
+from torch import nn
+
+from reports import plans
+
+
+@pytest.fixture(scope="module")
+def nb(notebook):
+    return notebook("00_start_here")
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch):
+    """`small(...)`: the notebook with these parameters on a few scenes, in this process; its results."""
+    home, folder = tmp_path / "home", tmp_path / "run"
+    folder.mkdir()
+    for name, value in {"DATA": home, "RUN_DIR": folder, "NOTEBOOK": plans.notebook("00")}.items():
+        monkeypatch.setenv(f"COURSE_{name}", str(value))
+    few_for_embedded(home, images=160, size=64)
+
+    def run(**given):
+        step_through(plans.plan("00_start_here", given={"tile": 48, "epochs": 1} | given))
+        return json.loads((folder / "results.json").read_text())
+
+    return run
+
+
+def test_saliency_of_a_linear_net_is_its_largest_weight(nb):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 2 * 2, 4))
+    w = net[1].weight.view(4, 3, 2, 2)
+    R = nb.saliency(net, torch.rand(2, 3, 2, 2), torch.tensor([1, 3]))
+    assert torch.allclose(R, w[[1, 3]].abs().amax(1), atol=1e-7)
+
+
+def test_the_answer_says_how_far_the_heatmaps_agree(small):
+    said = small()["answer"]
+    assert "right among 10 answers" in said
+    assert "its 3 heatmaps' pixels correlate at" in said
+
+
+def test_a_network_without_a_rule_for_lrp_is_explained_by_the_others(small):
+    results = small(model="mobilenet_v2")
+    assert [note for note in results["notes"] if "LRP is left out: mobilenet_v2 cannot be explained by lrp" in note]
+    assert "its 2 heatmaps' pixels" in results["answer"]
+
+
+def test_accuracy_is_told_among_all_outputs_and_among_the_classes(small, tmp_path, capsys):
+    folder, weights = own_folder(tmp_path), wide_weights(tmp_path)
+    results = small(dataset=str(folder), model="compact_vgg", weights=str(weights))
+    said = capsys.readouterr().out
+    assert "among 20 answers; chance is 5.0%" in said
+    assert "among 3 answers; chance is 33.3%" in said
+    assert "right among 20 answers" in results["answer"]
