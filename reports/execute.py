@@ -54,7 +54,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
                 engine_name="course",
                 kernel_name="python3",
                 language="python",  # whatever the notebook says or forgot to say
-                progress_bar={"leave": False, "desc": notebook.stem},
+                progress_bar={"leave": False, "desc": notebook.stem, "position": int(env.get("COURSE_ROW", 0))},
                 env=env,
                 config=Config({"KernelManager": transport}),
             )

@@ -20,7 +20,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; its exit code: 0 well, 1 a run failed, 2 a mistake, 3 files to be got, 130 interrupted."""
+    """Run a command line; its exit code: 0 well, 1 a run failed, 2 a mistake, 3 files to be got, 130 interrupted.
+
+    It is 2 also where the run found the mistake: a parameter that does not go with these pictures.
+    """
     arguments = _parser().parse_args(argv)
     for ended in {"SIGTERM", "SIGHUP"} & {one.name for one in signal.Signals}:  # from outside: interrupted, too
         if signal.getsignal(getattr(signal, ended)) != signal.SIG_IGN:  # nohup wants it to go on
@@ -55,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     act.add_argument("-f", dest="file", type=Path, help="a YAML file of parameters")
     act.add_argument("--out", type=Path, help="where reports go (default: reports/out)")
     act.add_argument("--force", action="store_true", help="run again, beside the finished run")
+    act.add_argument(
+        "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
+    )
     act.set_defaults(act=_run)
     act = acts.add_parser("data", help="the data sets: list, prepare one, or find the regions in one")
     cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks"))
@@ -80,21 +86,40 @@ def _params(arguments) -> int:
 
 def _run(arguments) -> int:
     given = dict(settings.parse(text) for text in arguments.given)
-    names = [p.stem for p in plans.notebooks()] if arguments.notebook == "all" else [arguments.notebook]
+    everything, out = arguments.notebook == "all", arguments.out or plans.OUT
+    if arguments.jobs < 1:
+        raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
+    names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
     # every plan is checked before the first one runs
     planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
-    from .. import runs  # what follows takes minutes; a mistake is told without waiting for it
+    from .. import beside, runs  # what follows takes minutes; a mistake is told without waiting for it
 
-    failed, out = 0, arguments.out or plans.OUT
-    for plan in planned:
-        folder, status = runs.run(plan, out, arguments.force)
-        failed += status == "failed"
-        print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}")
-        if status == "failed":
-            print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)
-    if arguments.notebook == "all":
+    if everything and arguments.jobs > 1:
+        # the last are the longest: begun first, none of them is left to run alone
+        codes = beside.run([["run", name, *_passed_on(arguments)] for name in names[::-1]], arguments.jobs)
+    else:
+        codes = [_one(plan, out, arguments.force) for plan in planned]
+    if everything:
         print(runs.write_index(out))
-    return 1 if failed else 0
+    return 1 if 1 in codes else max(codes)
+
+
+def _one(plan, out: Path, force: bool) -> int:
+    from .. import runs
+
+    folder, status = runs.run(plan, out, force)
+    print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}", flush=True)
+    if status != "failed":
+        return 0
+    print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)
+    return 2 if runs.results(folder)["error"]["name"] in ("CourseError", "Missing") else 1
+
+
+def _passed_on(arguments) -> list[str]:
+    """What was asked of `all`, for each of them."""
+    named = {"--profile": arguments.profile, "-f": arguments.file, "--out": arguments.out}
+    named_again = [word for option, value in named.items() if value for word in (option, str(value))]
+    return named_again + [f"-p{text}" for text in arguments.given] + ["--force"] * arguments.force
 
 
 def _doctor(_) -> int:

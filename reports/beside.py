@@ -1,0 +1,44 @@
+"""Several notebooks side by side: each in a process of its own, with its share of the cores."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from data_scripts.drawn.embedded import cores
+
+
+def run(commands: list[list[str]], jobs: int) -> list[int]:
+    """Run `course` with each of these arguments, at most `jobs` at a time; their exit codes, in the same order.
+
+    Each gets cores / jobs threads unless OMP_NUM_THREADS says another number: kernels that share cores wait for each
+    other. An interrupt ends all of them, and each leaves nothing half-done, as if it ran alone.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
+    rows: queue.SimpleQueue[int] = queue.SimpleQueue()  # of the screen: one for each progress bar
+    for row in range(jobs):
+        rows.put(row)
+    started: list[subprocess.Popen] = []
+
+    def one(arguments: list[str]) -> int:
+        row = rows.get()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reports.cli", *arguments],
+            env=os.environ | {"OMP_NUM_THREADS": threads, "COURSE_ROW": str(row)},
+            start_new_session=True,  # Ctrl-C reaches us alone, and each of them once, from us
+        )
+        started.append(process)
+        code = process.wait()
+        rows.put(row)
+        return code
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            return list(pool.map(one, commands))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in started:
+                process.send_signal(signal.SIGINT)
+            raise
