@@ -110,19 +110,13 @@ class Estimate:
 
     def __gt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies above `limit`, does not when all of it lies below; else cannot tell."""
-        return self._side(_number(limit), above=True)
+        x = _number(limit)
+        return self._inside(x, math.inf, f"lies above {x:g}", f"lies below {x:g}", f"straddles {x:g}")
 
     def __lt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies below `limit`, does not when all of it lies above; else cannot tell."""
-        return self._side(_number(limit), above=False)
-
-    def _side(self, x: float, above: bool) -> Verdict:
-        def rule(low: float, high: float) -> Answer:
-            if low > x or high < x:
-                return (low > x) is above, f"lies {'above' if low > x else 'below'} {x:g}"
-            return None, f"straddles {x:g}"
-
-        return self._judged(rule)
+        x = _number(limit)
+        return self._inside(-math.inf, x, f"lies below {x:g}", f"lies above {x:g}", f"straddles {x:g}")
 
     def near(self, x: float, within: float) -> Verdict:
         """As good as `x`, an equivalence test (TOST, at 1 - (1 - level) / 2): is the true value in x ± within?
@@ -131,12 +125,14 @@ class Estimate:
         cannot tell. That the interval contains x decides nothing: a wide one contains much.
         """
         x, room = _number(x, within), f"{x:g} ± {within:g}"
+        neither = f"lies neither within nor outside {room}"
+        return self._inside(x - within, x + within, f"lies within {room}", f"lies outside {room}", neither)
 
+    def _inside(self, lowest: float, highest: float, yes: str, no: str, open_: str) -> Verdict:
         def rule(low: float, high: float) -> Answer:
-            if x - within < low and high < x + within:
-                return True, f"lies within {room}"
-            out = high < x - within or x + within < low
-            return (False, f"lies outside {room}") if out else (None, f"lies neither within nor outside {room}")
+            if lowest < low and high < highest:
+                return True, yes
+            return (False, no) if high < lowest or highest < low else (None, open_)
 
         return self._judged(rule)
 
