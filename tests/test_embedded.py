@@ -1,12 +1,14 @@
 """What every embedded data set promises on the disk, whatever it draws."""
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pandas as pd
 import pytest
 
-from data_scripts.drawn import faces, scenes
+from data_scripts.drawn import embedded, faces, scenes
 
 
 class Kind(NamedTuple):
@@ -38,6 +40,11 @@ def small(kind, tmp_path_factory):
 
 def read(folder):
     return pd.read_csv(folder / "index.csv", keep_default_na=False)
+
+
+def there(root):
+    """What lies there; the locks of those who draw stay."""
+    return sorted(path.name for path in root.iterdir() if path.suffix != ".lock")
 
 
 def must_not_draw(*args, **options):
@@ -79,7 +86,7 @@ def test_other_parameters_replace_the_set(kind, tmp_path):
     assert len(read(folder)) == len(list((folder / "images").iterdir())) == 20
     asked = {"images": 20, "size": 72, "seed": 0} | kind.more
     assert json.loads((folder / "dataset.json").read_text())["parameters"] == asked
-    assert [path.name for path in tmp_path.iterdir()] == [kind.name]
+    assert there(tmp_path) == [kind.name]
 
 
 @pytest.mark.parametrize("file", ["holiday.jpg", "dataset.json"])
@@ -106,7 +113,7 @@ def test_an_interrupted_prepare_leaves_no_half_written_folder(kind, tmp_path, mo
     monkeypatch.setattr(kind.module, kind.draws, interrupted)
     with pytest.raises(stop):
         kind.prepare(tmp_path, 20, workers=1)
-    assert list(tmp_path.iterdir()) == []
+    assert there(tmp_path) == []
 
 
 def test_an_interrupted_prepare_keeps_the_set_it_was_to_replace(kind, tmp_path, monkeypatch):
@@ -115,7 +122,7 @@ def test_an_interrupted_prepare_keeps_the_set_it_was_to_replace(kind, tmp_path, 
     with pytest.raises(AssertionError, match="drew a picture"):
         kind.prepare(tmp_path, 30, workers=1)
     assert len(read(folder)) == 20
-    assert [path.name for path in tmp_path.iterdir()] == [kind.name]
+    assert there(tmp_path) == [kind.name]
 
 
 @pytest.mark.parametrize(
@@ -135,4 +142,19 @@ def test_a_bad_parameter_is_named_with_its_value_and_what_was_expected(kind, tmp
     with pytest.raises(ValueError, match=f"`{name}` is .*{wanted}") as error:
         kind.module.prepare(tmp_path, **{name: value})
     assert repr(value) in str(error.value)
-    assert list(tmp_path.iterdir()) == []
+    assert there(tmp_path) == []
+
+
+def test_two_who_ask_at_once_draw_it_once(kind, tmp_path, monkeypatch):
+    drawn, waits = [], threading.Barrier(2)
+    real = embedded._drawn
+    monkeypatch.setattr(embedded, "_drawn", lambda *given: drawn.append(1) or real(*given))
+
+    def ask(_):
+        waits.wait(timeout=30)
+        return kind.prepare(tmp_path, 20, workers=1)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(ask, range(2))
+    assert first == second
+    assert drawn == [1]

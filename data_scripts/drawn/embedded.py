@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from tqdm import tqdm
 
 from helpers.files import atomic
@@ -52,7 +53,10 @@ def written(root: Path, content: dict, draw: Draw, tables: dict, workers: int | 
     folder = Path(root) / name
     if _holds(folder, content):
         return folder
-    try:
+    Path(root).mkdir(parents=True, exist_ok=True)
+    with FileLock(Path(root) / f".{name}.lock"):
+        if _holds(folder, content):  # drawn by another process, meanwhile
+            return folder
         with atomic(folder) as draft:
             for part in ("images", "masks"):
                 (draft / part).mkdir(parents=True)
@@ -60,9 +64,6 @@ def written(root: Path, content: dict, draw: Draw, tables: dict, workers: int | 
             for file, table in tables.items():
                 _write_csv(draft / file, [*table, *rows] if file == "index.csv" else table)
             (draft / "dataset.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError:
-        if not _holds(folder, content):  # otherwise another process was faster, and drew the same
-            raise
     return folder
 
 
