@@ -1,4 +1,4 @@
-# reports: every notebook as a page · test: everything CI runs · setup · lab · strip (notebooks) · bench · clean
+# reports: every notebook as a page · test: everything CI runs · fuzz: any parameters · setup · lab · strip (notebooks) · bench · clean
 PYTHON ?= python3
 BIN := .venv/bin
 # other processors' ways to compute: without AVX-512, without AVX, and PyTorch's own without either
@@ -18,6 +18,10 @@ test: .venv/.test
 	  echo "oracles with $$kernels" && env $$kernels OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile \
 	    -m "oracle and not slow" $$(grep -l mark.oracle tests/test_*.py) || exit 1; \
 	done
+
+# forty draws of parameters for each notebook, for a night
+fuzz: .venv/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "nightly or slow" tests/test_any_parameters.py
 
 setup: .venv/.base
 
@@ -49,4 +53,4 @@ clean:
 	$(BIN)/python -m pip install --quiet --no-deps detoxai==0.3.8  # an oracle; tests/detoxai_there.py says why so
 	touch $@
 
-.PHONY: reports test setup lab strip bench clean
+.PHONY: reports test fuzz setup lab strip bench clean

@@ -122,7 +122,7 @@ def notebook(*more):
 
 def broken():
     error = new_output(
-        "error", ename="ValueError", evalue="no maps", traceback=["\x1b[38;5;160mValueError\x1b[0m: <b>"]
+        "error", ename="ValueError", evalue="no maps", traceback=["\x1b[38;5;160mValueError\x1b[0m: <b>" + "0" * 400]
     )
     prose = [new_markdown_cell("Prose. " * 900) for _ in range(2)]
     return notebook(prose[0], code("raise ValueError", error), new_markdown_cell("## After"), prose[1])
@@ -546,6 +546,14 @@ def test_a_phone_never_scrolls_sideways(browser_page, html, text):
     for state in ("false", "true"):
         looked.evaluate(f"document.querySelectorAll('details').forEach((d) => {{ d.open = {state}; }})")
         assert looked.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_long_line_of_an_error_wraps(browser_page, width):
+    looked = browser_page(page.report(broken(), FAILED, PARAMETERS), width=width)
+    wide = looked.evaluate("(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#run-error .traceback'))")
+    assert wide[0] <= wide[1]
 
 
 @pytest.mark.slow

@@ -331,10 +331,11 @@ def test_a_place_that_cannot_be_written_is_told(capsys, demo, tmp_path):
     assert (code, "Choose another: --out DIR" in output.err) == (2, True)
 
 
-def test_a_failed_run_exits_with_1_and_says_why(capsys, demo, tmp_path):
-    code, output = course(capsys, "run", str(demo), "-p", "fail=user", "--out", str(tmp_path / "out"))
-    assert code == 1
-    assert "Give another" in output.err
+@pytest.mark.parametrize(("fail", "expected", "said"), [("user", 2, "Give another"), ("bug", 1, "ZeroDivisionError")])
+def test_a_failed_run_exits_with_1_or_for_a_mistake_with_2_and_says_why(capsys, demo, tmp_path, fail, expected, said):
+    code, output = course(capsys, "run", str(demo), "-p", f"fail={fail}", "--out", str(tmp_path / "out"))
+    assert code == expected
+    assert said in output.err
     assert "report.html" in output.out
 
 
