@@ -68,7 +68,7 @@ def spread(
     return _drawn(draw, table, x, y, by, None, each, labels, chance, lying)
 
 
-def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: Any = None) -> Any:
+def bars(values: Mapping[str, Any], chance: Chance = None, *, label: str, ax: Any = None) -> Any:
     """A bar for each name (or name -> group), with the interval of an Estimate; 0 and what is missing are marked."""
     groups = {wrapped(n, 2): v if isinstance(v, Mapping) else {"": v} for n, v in values.items()}
     hues = list(dict.fromkeys(h for v in groups.values() for h in v))
@@ -99,12 +99,11 @@ def bars(values: Mapping[str, Any], chance: Chance = None, label: str = "", ax: 
     level = chance if chance is not None or len(own) != 1 else own.pop()
     _chance(axis, level, lying)
     said = in_words({(n, h): e for n, v in groups.items() for h, e in v.items()})
-    return _done(figure, ax, "", [f"bars of {label or 'values'}: {said}"], level)
+    return _done(figure, ax, "", [f"bars of {label}: {said}"], level)
 
 
 def histogram(
-    series: Mapping[str, Any], bins: Any = 20, chance: Chance = None, label: str = "", of: str = "values",
-    ax: Any = None,
+    series: Mapping[str, Any], bins: Any = 20, chance: Chance = None, *, label: str, of: str = "values", ax: Any = None
 ) -> Any:  # fmt: skip
     """The share of each series' finite values in each bin, in per cent, as steps over one another."""
     finite = {n: x[np.isfinite(x)] for n, x in ((n, stats.numbers(v).ravel()) for n, v in series.items())}
@@ -118,7 +117,7 @@ def histogram(
     axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
     axis.set(xlabel=label, ylabel=f"share of {of} (%)")
     _chance(axis, chance, upright=True)
-    return _done(figure, ax, "", [f"histograms of {label or 'values'}: {'; '.join(said.values())}"], chance)
+    return _done(figure, ax, "", [f"histograms of {label}: {'; '.join(said.values())}"], chance)
 
 
 def _drawn(draw, table, x, y, by, style, each, labels, chance, lying=False):

@@ -1,5 +1,7 @@
 """helpers/figures.py and charts.py: labels, chance lines, one scale, whole ticks, nothing clipped; sliders."""
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -238,14 +240,14 @@ def test_bars_have_the_estimates_interval_and_say_so():
     assert np.allclose(lines.get_segments()[0][:, 1], [e.low, e.high])
     assert [p.get_height() for p in axis.patches] == [0.8, 0.25]
     assert figure.alt == f"Bars of accuracy (share): men {e}, women 0.25."
-    same = figures.bars({"men": e, "women": e})
+    same = figures.bars({"men": e, "women": e}, label="F")
     assert level_lines(same.axes[0], 0.5)  # the chance that all of them have
 
 
 @pytest.mark.parametrize("name", ["a", "a name so long that bars lie down"])
 def test_a_bar_of_nothing_and_a_missing_one_are_marked(name):
     values = {f"{name} {k}": v for k, v in {"x": 0.0, "y": NAN, "z": 1.0, "w": -2.8e-17}.items()}
-    (axis,) = figures.bars(values).axes
+    (axis,) = figures.bars(values, label="F").axes
     assert [text.get_text() for text in axis.texts if text.get_text()] == ["0", "–", "0"]
 
 
@@ -261,7 +263,7 @@ def test_bars_of_groups_differ_in_colour_and_hatch():
 
 def test_a_histogram_says_its_shares_in_per_cent():
     figure = figures.histogram(
-        {"trained": [0.9, 0.95, 0.3, NAN], "random": []}, [0, 0.5, 1], 0.5, "Focus", of="mosaics"
+        {"trained": [0.9, 0.95, 0.3, NAN], "random": []}, [0, 0.5, 1], 0.5, label="Focus", of="mosaics"
     )
     (axis,) = figure.axes
     figure.canvas.draw()
@@ -302,18 +304,37 @@ def test_a_chart_without_values_says_so():
 @pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("values", [{}, {"a": NAN}, {"a": stats.mean([])}, {"a": stats.mean([1.0], of="trainings")}])
 def test_bars_and_histograms_of_nothing(values):
-    figures.bars(values).canvas.draw()
-    figures.histogram({name: [] for name in values}).canvas.draw()
-    figures.histogram({name: [1.0] for name in values}).canvas.draw()
+    figures.bars(values, label="F").canvas.draw()
+    figures.histogram({name: [] for name in values}, label="F").canvas.draw()
+    figures.histogram({name: [1.0] for name in values}, label="F").canvas.draw()
 
 
 def test_an_axis_that_is_given_is_drawn_on_and_described():
     figure, (left, right) = plt.subplots(1, 2)
     assert figures.histogram({"trained": [0.25, 0.5]}, chance=0.1, label="Focus", ax=left) is left
-    assert figures.bars({"men": {"tied": 0.5}}, chance=0.1, ax=right) is right
+    assert figures.bars({"men": {"tied": 0.5}}, chance=0.1, label="F", ax=right) is right
     assert legend_of(figure)[1] == ["trained, mean 0.38", "chance", "tied"]  # one for all panels, covering none
     assert figure.alt.startswith("Histograms of Focus: trained, mean 0.38; chance 0.10.")
-    assert figure.alt.endswith("Bars of values: men tied 0.50; chance 0.10.")
+    assert figure.alt.endswith("Bars of F: men tied 0.50; chance 0.10.")
+
+
+LABELLED = {
+    "against": lambda t: figures.against(t, "epoch", ["acc", "loss"], by="net"),
+    "spread": lambda t: figures.spread(t, "net", "acc"),
+    "lying": lambda t: figures.spread(t.assign(net=t["net"] + 40 * "x"), "net", "acc"),
+    "bars": lambda t: figures.bars(t.groupby("net")["acc"].mean().to_dict(), label="accuracy (share)"),
+    "histogram": lambda t: figures.histogram({"all": t["acc"]}, label="accuracy (share)"),
+}
+
+
+@pytest.mark.parametrize("draw", LABELLED.values(), ids=LABELLED)
+def test_every_axis_of_numbers_says_what_they_are(draw):
+    figure = draw(epochs())
+    figure.canvas.draw()
+    for axis in figure.axes:
+        for side in (axis.xaxis, axis.yaxis):
+            numbers = all(re.fullmatch(r"[−\d.]+", t.get_text()) for t in side.get_ticklabels() if t.get_text())
+            assert side.get_label_text() or not numbers
 
 
 def test_numbers_and_estimates_in_words():
