@@ -367,6 +367,17 @@ def test_a_mask_of_ones_has_an_avx_of_1(nb, mask):
     assert rows[METRICS].to_numpy() == pytest.approx(np.array([[0, 1, 1, 0, 1]] * 2), abs=1e-5)  # FSIM is float32
 
 
+def test_a_mask_that_is_nearly_1_everywhere_has_no_cs_and_a_high_avx(nb):
+    """The second exercise's check, with the numbers that a reader gets."""
+    images, classifier = photos(2), tiny(5)
+    E, p = torch.full((2, 16, 16), 0.9), nb.probabilities(classifier, images)
+    rows = nb.penalised(nb.judged(classifier, images, p, E, E, torch.arange(2), nb.Protocol()))
+    assert rows["CS"].isna().all()
+    assert rows["Hit"].all()
+    assert np.allclose(rows["covered"], 0.1)
+    assert np.allclose(rows["MSE"], 0.01 * nb.mse(images.float(), 0 * images.float()), rtol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["windowed", "global"])
 def test_a_mask_of_zeros_leaves_a_black_picture(nb, kind):
     classifier, images = tiny(), photos()
@@ -837,3 +848,16 @@ def test_ahead_takes_only_pictures_that_both_have(nb):
 def test_ahead_compares_the_column_asked_for(nb):
     rows = groups(("a", 0, 0.5, 1), ("b", 0, 0.3, 4)).assign(covered=[0.9, 0.2])
     assert nb.ahead(rows, "a", "b", "covered").value == pytest.approx(0.7)
+
+
+def test_advise_is_compared_with_the_rival_that_is_best_in_a_column_and_ad_counts_downwards(nb, monkeypatch):
+    rng, values = np.random.default_rng(0), []
+    for method, AD, SSIM in (("advise, best", 0.2, 0.5), ("gradcam", 0.3, 0.9), ("layercam", 0.6, 0.1)):
+        for i in range(12):
+            near = rng.normal(0, 0.01, 2)
+            values.append({"method": method, "picture": i, "AD": AD + near[0], "SSIM": SSIM + near[1], "MSE": 0.5})
+    monkeypatch.setattr(nb, "picks", {"net": pd.DataFrame(values)}, raising=False)
+    monkeypatch.setattr(nb, "singles", ["gradcam", "layercam"], raising=False)
+    assert nb.ahead_of_rivals("net", "advise, best", "AD").holds is True  # 0.2 is less than 0.3
+    assert nb.ahead_of_rivals("net", "advise, best", "SSIM").holds is False  # against Grad-CAM's 0.9
+    assert nb.ahead_of_rivals("net", "advise, best", "MSE").holds is None  # nothing varied
