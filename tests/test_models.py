@@ -215,6 +215,19 @@ def test_a_head_of_several_layers_is_built_as_its_file_has_it(tmp_path, photos):
     assert networks.output_names(found, photos) == ["cat", "dog"]
 
 
+@pytest.mark.parametrize("place", ["classifier", "classifier.1"])
+def test_a_head_that_has_taken_the_place_of_a_whole_classifier_is_found(place, tmp_path, photos):
+    torch.manual_seed(0)
+    mine = torchvision.models.mobilenet_v2(num_classes=2).eval()
+    layers = torch.nn.Dropout(), torch.nn.Linear(1280, 16), torch.nn.ReLU(), torch.nn.Dropout(), torch.nn.Linear(16, 2)
+    mine.set_submodule(place, torch.nn.Sequential(*layers))
+    torch.save(mine.eval().state_dict(), tmp_path / "w.pth")
+    found = networks.load("mobilenet_v2", str(tmp_path / "w.pth"), photos)
+    x = found.prepared(photos.images([0, 4], 64))
+    with torch.no_grad():
+        assert torch.allclose(found.net(x), mine(x), atol=1e-5)
+
+
 def test_a_dense_layer_behind_a_dropout_is_taken_as_it_is(tmp_path, photos):
     torch.save(with_head(torch.nn.Dropout(), torch.nn.Linear(512, 2)).state_dict(), tmp_path / "w.pth")
     found = networks.load("resnet18", str(tmp_path / "w.pth"), photos)

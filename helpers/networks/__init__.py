@@ -85,7 +85,7 @@ def load(name: str, weights: str, photos: Photos | None, normalise: str = "auto"
         kept = {key: value for key, value in state.items() if not key.lower().startswith("aux")}
         net.transform_input = normalise == "imagenet" and len(kept) < len(state)  # type: ignore[assignment]
         state = kept
-    source += rebuild_head(net, head_of(name).removesuffix(".weight"), state)
+    source += rebuild_head(net, name, state)
     fill(net, state, name, weights)
     places = photos.outputs if photos else torch.arange(outputs)
     return Classifier(name, placed(net, device).eval(), places, normalise, source)

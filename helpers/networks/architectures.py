@@ -59,39 +59,46 @@ def build(name: str, outputs: int, **options: Any) -> nn.Module:
 def head_of(name: str, state: Mapping[str, torch.Tensor] | None = None) -> str:
     """The entry of the state dict whose first side is the number of outputs: timm says which, else the last weight.
 
-    In the `state` of somebody's network the last of several dense layers may stand in its place: `fc.4.weight`.
+    In the `state` of somebody's network, whose head has other layers, it is the last of them: `fc.4.weight`.
     """
+    own: Mapping[str, torch.Tensor] = {}
     if name.startswith(TIMM):
-        usual = f"{_classifier_of_timm(name).classifier}.weight"
+        head = _classifier_of_timm(name).classifier
     else:
         with torch.device("meta"):
-            net = build(name, 1000, **({"init_weights": False} if name in SLOW else {}))
-        usual = [key for key in net.state_dict() if key.endswith(".weight")][-1]
-    dense = dense_of(usual.removesuffix(".weight"), state or {})
-    return f"{usual.removesuffix('weight')}{max(dense)}.weight" if dense else usual
+            own = build(name, 1000, **({"init_weights": False} if name in SLOW else {})).state_dict()
+        head = [key for key in own if key.endswith(".weight")][-1].removesuffix(".weight")
+    around, _, last = head.rpartition(".")
+    for place in [head, around][: 1 + last.isdigit()]:  # of `classifier.1` all of the classifier may be another one
+        dense = dense_of(place, state or {})
+        if dense and {*dense} != {*dense_of(place, own)}:
+            return f"{place}.{max(dense)}.weight"
+    return f"{head}.weight"
 
 
-def dense_of(head: str, state: Mapping[str, torch.Tensor]) -> dict[int, torch.Tensor]:
-    """The weights of the dense layers that stand as a Sequential in the place of one: `fc.1.weight` by 1."""
-    named = {key: re.fullmatch(rf"{re.escape(head)}\.(\d+)\.weight", key) for key in state}
+def dense_of(place: str, state: Mapping[str, torch.Tensor]) -> dict[int, torch.Tensor]:
+    """The weights of the dense layers of a Sequential by their positions in it: `fc.1.weight` by 1."""
+    named = {key: re.fullmatch(rf"{re.escape(place)}\.(\d+)\.weight", key) for key in state}
     return {int(found[1]): state[key] for key, found in named.items() if found and state[key].ndim == 2}
 
 
-def rebuild_head(net: nn.Module, head: str, state: Mapping[str, torch.Tensor]) -> str:
-    """Give the network the dense layers that `state` has for its head, and say so in words; "" where it has one.
+def rebuild_head(net: nn.Module, name: str, state: Mapping[str, torch.Tensor]) -> str:
+    """Give the network the dense layers that `state` has for its head, and say so; "" where they are the usual ones.
 
     A state dict does not hold what is between them: a ReLU is put where a place is left between two.
     """
-    if not (dense := dense_of(head, state)):
+    if (last := head_of(name, state)) == head_of(name):
         return ""
+    place = last.removesuffix(".weight").rpartition(".")[0]
+    dense = dense_of(place, state)
     layers: list[nn.Module] = [nn.Identity() for _ in range(max(dense) + 1)]
     for i, weight in dense.items():
         outputs, features = weight.shape
-        layers[i] = nn.Linear(features, outputs, bias=f"{head}.{i}.bias" in state)
+        layers[i] = nn.Linear(features, outputs, bias=f"{place}.{i}.bias" in state)
     gaps = [i + 1 for i, after in pairwise(sorted(dense)) if after > i + 1]
     for i in gaps:
         layers[i] = nn.ReLU()
-    net.set_submodule(head, nn.Sequential(*layers))
+    net.set_submodule(place, nn.Sequential(*layers))
     return f", its head of {len(dense)} dense layers taken to have a ReLU between them" if gaps else ""
 
 
