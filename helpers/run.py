@@ -240,7 +240,7 @@ def _four(value: Any) -> Any:
     """A number to four decimals, or as 1.2e-05 where those would read 0; all else as it is."""
     if not isinstance(value, float | np.floating):
         return value
-    return f"{value:.1e}" if 1e-12 < abs(value) < 5e-5 else round(value, 4)
+    return f"{value:.1e}" if 1e-12 < abs(float(value)) < 5e-5 else round(value, 4)
 
 
 def _html(table: pd.DataFrame, caption: str = "") -> HTML:
