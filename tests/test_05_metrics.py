@@ -1,8 +1,11 @@
 """notebooks/05_debiasing_metrics.ipynb, what it measures with: by hand, by law, and against detoxai and fairlearn."""
 
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from fairlearn.metrics import equalized_odds_difference
@@ -16,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from helpers.errors import CourseError
-from helpers.pictures import biased
+from helpers.pictures import Photos, biased
 from helpers.pictures.subsets import shares
 
 SMALL = settings(deadline=None, max_examples=40)
@@ -35,6 +38,11 @@ METRICS = {
 @pytest.fixture(scope="module")
 def nb(notebook):
     return notebook("05_debiasing_metrics")
+
+
+def rddt(nb, D, **level):
+    """What the notebook's rddt gives, by name."""
+    return SimpleNamespace(**nb.rddt(D, **level))
 
 
 def draws(*shape, seed=0):
@@ -227,7 +235,7 @@ def test_the_same_network_has_not_changed(nb, r, roi, eps):
     d, _ = nb.intensity(r / 2)  # half the relevance everywhere: relative maps do not see it
     assert torch.equal(nb.rrf(p, roi).nan_to_num(-1), nb.rrf(d, roi).nan_to_num(-1))
     assert nb.adr(p, d, roi).tolist() == nb.dif(p, d, roi, eps).tolist() == nb.dif(d, p, roi, eps).tolist() == [0, 0]
-    assert nb.rddt(nb.adr(p, d, roi)).bit == 0
+    assert rddt(nb, nb.adr(p, d, roi)).bit == 0
 
 
 @SMALL
@@ -309,7 +317,7 @@ def test_maps_of_different_shapes_are_not_compared(nb, metric, shape):
 @given(arrays(float, st.integers(2, 30), elements=st.integers(-50, 50).map(lambda v: v / 100)))
 def test_rddt_is_the_one_sided_t_test(nb, D):
     assume(np.ptp(D) > 0)
-    found, n = nb.rddt(D), len(D)
+    found, n = rddt(nb, D), len(D)
     assert found.p == pytest.approx(stats.ttest_1samp(D, 0, alternative="greater").pvalue, rel=1e-12)
     t = D.mean() / (D.std(ddof=1) / np.sqrt(n))
     assert (found.t, found.p) == pytest.approx((t, stats.t.sf(t, n - 1)), rel=1e-9)
@@ -320,24 +328,24 @@ def test_rddt_is_the_one_sided_t_test(nb, D):
 def test_rddts_interval_is_that_of_the_mean(nb):
     D = np.random.default_rng(0).normal(size=12)
     interval = stats.ttest_1samp(D, 0).confidence_interval(0.95)
-    assert (nb.rddt(D).low, nb.rddt(D).high) == pytest.approx(tuple(interval))
+    assert (rddt(nb, D).low, rddt(nb, D).high) == pytest.approx(tuple(interval))
 
 
 def test_rddt_is_1_for_a_fall_that_cannot_be_chance_and_0_for_a_rise(nb):
     D = 0.1 + 0.01 * np.random.default_rng(0).normal(size=20)
-    assert nb.rddt(D).bit == 1
-    assert nb.rddt(-D).bit == 0
+    assert rddt(nb, D).bit == 1
+    assert rddt(nb, -D).bit == 0
 
 
 def test_rddt_has_the_level_asked_for(nb):
     D = [0.3, 0.1, 0.2, 0.05]
-    p = nb.rddt(D).p
+    p = rddt(nb, D).p
     assert 0.01 < p < 0.05
-    assert (nb.rddt(D).bit, nb.rddt(D, level=0.05).bit) == (0, 1)
+    assert (rddt(nb, D).bit, rddt(nb, D, level=0.05).bit) == (0, 1)
 
 
 def test_rddt_of_differences_that_are_all_alike(nb):
-    zero, one, less = (nb.rddt([v] * 5) for v in (0.0, 0.1, -0.1))
+    zero, one, less = (rddt(nb, [v] * 5) for v in (0.0, 0.1, -0.1))
     assert (zero.bit, one.bit, less.bit) == (0, 1, 0)
     assert np.isnan(zero.p)
     assert (one.p, less.p) == (0, 1)
@@ -346,13 +354,13 @@ def test_rddt_of_differences_that_are_all_alike(nb):
 @pytest.mark.parametrize("D", [[], [0.3], [0.3, np.nan]])
 def test_rddt_needs_two_pictures(nb, D):
     with pytest.warns(UserWarning, match="two pictures"):
-        found = nb.rddt(D)
+        found = rddt(nb, D)
     assert (found.bit, found.n) == (0, min(len(D), 1))
     assert np.isnan(found.p)
 
 
 def test_rddt_leaves_out_and_does_not_count_what_is_undefined(nb):
-    assert nb.rddt([0.1, np.nan, 0.3, 0.2]) == nb.rddt([0.1, 0.3, 0.2])
+    assert rddt(nb, [0.1, np.nan, 0.3, 0.2]) == rddt(nb, [0.1, 0.3, 0.2])
 
 
 # a correlation of a given strength
@@ -563,15 +571,16 @@ def test_thropt_takes_the_first_of_equals(nb):
 
 
 @pytest.mark.parametrize("objective", ["equalized_odds", "balanced_accuracy"])
-def test_thropt_says_so_where_no_threshold_qualifies(nb, objective):
+def test_thropt_stays_at_one_half_where_no_threshold_qualifies(nb, objective):
     p1, y, a = people()
-    with pytest.warns(UserWarning, match="no threshold qualifies"):
-        assert nb.thropt(1 - p1, y, a, objective) == 0.5
+    assert nb.thropt(1 - p1, y, a, objective) == 0.5
+    assert 0.5 not in GRID  # so that one half says: none
+    assert 0.5 not in np.linspace(0.05, 0.95, 100)
 
 
 def test_thropt_keeps_its_threshold_where_eo_is_undefined(nb):
     y = np.array([0, 1] * 10)
-    with pytest.warns(UserWarning, match="no threshold qualifies"):
+    with pytest.warns(UserWarning, match="undefined"):
         assert nb.thropt(np.where(y, 0.8, 0.2), y, 1 - y) == 0.5
 
 
@@ -618,7 +627,7 @@ def test_resampled_eo_spreads_as_the_rates_of_its_cells(nb):
     y, a = np.repeat([0, 0, 1, 1], 50), np.tile(np.repeat([0, 1], 50), 2)
     rates = {(0, 0): 0.4, (0, 1): 0.4, (1, 0): 0.2, (1, 1): 0.8}
     yes = np.concatenate([np.arange(50) < 50 * rates[cell] for cell in rates]).astype(int)
-    found = nb.resampled_eo(yes, y, a, draws=4000)
+    found = nb.resampled_eo(yes, y, a, np.arange(200), draws=4000)
     spread = np.sqrt(2 * 0.2 * 0.8 / 50)  # of the larger gap, 0.6; the other, 0, never gets there
     assert len(found) == 4000
     assert found.mean() == pytest.approx(0.6, abs=5 * spread / np.sqrt(4000))
@@ -628,10 +637,143 @@ def test_resampled_eo_spreads_as_the_rates_of_its_cells(nb):
 def test_resampled_eo_draws_the_same_pictures_for_every_method(nb):
     p1, y, a = people()
     yes = (p1 > 0.5).astype(int)
-    one, same, other = nb.resampled_eo(yes, y, a), nb.resampled_eo(1 - yes, y, a), nb.resampled_eo(yes, y, a, seed=1)
+    one, same, other, none = (
+        nb.resampled_eo(some, y, a, np.arange(len(y)), seed=seed)
+        for some, seed in ((yes, 0), (1 - yes, 0), (yes, 1), (0 * yes, 0))
+    )
     assert np.allclose(one, same, atol=1e-12)  # the gaps of the opposite decisions are as large
     assert not np.allclose(one, other)
-    assert not nb.resampled_eo(0 * yes, y, a).any()
+    assert not none.any()
+
+
+def test_resampled_eo_draws_a_photo_with_both_of_its_pictures(nb):
+    y, a, photo = np.tile([0, 1], 100), np.repeat([0, 1], 100), np.tile(np.arange(100), 2)
+    yes = np.tile(np.random.default_rng(0).integers(2, size=100), 2)  # a photo is judged alike with and without a tag
+    assert not nb.resampled_eo(yes, y, a, photo).any()  # so its groups never differ
+    assert nb.resampled_eo(yes, y, a, np.arange(200)).mean() > 0.05  # as if they were other people
+
+
+# what stands beside a method
+
+
+@pytest.fixture
+def compared(nb, monkeypatch):
+    """Sets the notebook's table of looks at 40 photos: a column of each row's values; gives `gain`."""
+
+    def arrange(column="ADR", seeds=1, **rows):
+        rng = np.random.default_rng(0)
+        of = [(m, s, i, rng.normal(v, 0.001)) for m, v in rows.items() for s in range(seeds) for i in range(40)]
+        table = pd.DataFrame(of, columns=["method", "seed", "photo", column])
+        monkeypatch.setattr(nb, "looks", table.assign(protected="Tie", phi=-0.8, saliency="lrp"), raising=False)
+        monkeypatch.setattr(nb, "lead", nb.namedtuple("Case", "protected phi seed")("Tie", -0.8, 0), raising=False)
+        monkeypatch.setattr(nb, "Case", nb.namedtuple("Case", "protected phi seed"), raising=False)
+        monkeypatch.setattr(nb, "LOWER", ("RRF", "equalized_odds"), raising=False)
+        monkeypatch.setattr(nb, "SEVERAL", "trainings", raising=False)
+        monkeypatch.setattr(nb, "at", lambda t, **w: t[(t[[*w]] == pd.Series(w)).all(axis=1)], raising=False)
+        return lambda one, other: nb.gain(column, one, other, "Tie", "lrp")
+
+    return arrange
+
+
+@pytest.mark.parametrize("seed", [0.006, -0.006])
+@pytest.mark.parametrize(("method", "holds"), [(0.003, False), (0.009, True)])
+def test_a_method_looks_away_when_it_beats_the_spread_of_seeds_whichever_comes_first(compared, seed, method, holds):
+    gain = compared(zhang=method, vanilla=0.0, reseed=seed)
+    assert (gain("zhang", "reseed") > 0).holds is holds
+    assert (gain("zhang", "vanilla") > 0).holds is True
+    assert gain("zhang", "reseed").value == pytest.approx(method - 0.006, abs=0.001)
+
+
+def test_less_is_better_of_rrf_and_from_three_seeds_on_trainings_count(compared):
+    gain = compared("RRF", zhang=0.1, vanilla=0.2)
+    assert gain("zhang", "vanilla").value == pytest.approx(0.1, abs=0.001)
+    assert gain("zhang", "vanilla").of == "photos"
+    found = compared("RRF", seeds=3, zhang=0.1, vanilla=0.2)("zhang", "vanilla")
+    assert (found.n, found.of) == (3, "trainings")
+
+
+EO = {"Vanilla": 0.7, "ThrOpt": 0.3, "ZhangAL": 0.2, "fine-tuning": 0.6}
+
+
+def test_the_headline_names_the_best_of_those_that_decide(nb):
+    said = nb.headline(EO, ["ZhangAL"], [])
+    assert said.startswith("ThrOpt, ZhangAL still decide")
+    assert "Looking away from the rectangle: ZhangAL; more than each control: none." in said
+    assert "EO goes from 0.70 to 0.20 at best (ZhangAL), by fine-tuning to 0.60" in said
+    assert "fine-tuning" not in nb.headline({k: v for k, v in EO.items() if k != "fine-tuning"}, [], [])
+
+
+@pytest.mark.parametrize(
+    ("decide", "who"),
+    [
+        (["Vanilla"], "no method's network still decides"),
+        (["Vanilla", "fine-tuning"], "no method's network still decides"),
+        (["fine-tuning"], "not even the vanilla network decides"),
+        (["ThrOpt", "ZhangAL"], "not even the vanilla network decides"),
+        ([], "not even the vanilla network decides"),
+    ],
+)
+def test_the_headline_says_it_where_nothing_decides_and_names_no_best(nb, decide, who):
+    said = nb.headline({name: EO[name] for name in decide}, ["ZhangAL"], ["ZhangAL"])
+    assert said == f"{who} (balanced accuracy below 0.6), so nothing can be said of debiasing"
+
+
+def test_a_map_that_peaks_at_the_edge_is_told_and_its_adr_is_taken_inside_too(nb, monkeypatch):
+    for name, value in {"prep": "abs_max", "mass": False, "eps": 0.001}.items():
+        monkeypatch.setattr(nb, name, value, raising=False)
+    v, d = torch.zeros(1, 12, 12), torch.zeros(1, 12, 12)
+    v[0, 5, 5] = d[0, 5, 5] = 1.0  # the same in the rectangle and all else inside
+    d[0, 0, 7] = 4.0  # and a peak at the edge
+    (found,) = nb.metrics_by_picture(d, v, (4, 4, 4, 4)).to_dict("records")
+    assert found["peak at edge"] == 1
+    assert found["ADR"] == pytest.approx((0.5 - 0.125) / 16)  # a fall that only the division makes
+    assert found["ADR inside"] == 0
+    assert nb.metrics_by_picture(v, v, (4, 4, 4, 4)).loc[0, "peak at edge"] == 0
+    assert nb.without_edge(torch.ones(1, 12, 12)).sum() == 36
+
+
+# the three sets
+
+
+def album(names, **columns):
+    table = pd.DataFrame({"image": names, "split": "val", "label": "all"} | columns)
+    return Photos(Path("album"), table.assign(_class=0), ["all"], torch.arange(1), {})
+
+
+@pytest.fixture
+def three(nb, monkeypatch):
+    def arrange(photos, split, parts=("train", "debias", "test")):
+        known = {"pictures_of": photos, "split": split, "seed": 0, "fractions": [0.3, 0.2, 0.5]}
+        for name, value in (known | {"PARTS": dict.fromkeys(parts)}).items():
+            monkeypatch.setattr(nb, name, value, raising=False)
+        return {part: [*found.table["image"]] for part, found in nb.in_three().items()}
+
+    return arrange
+
+
+def test_shares_are_drawn_at_random_or_taken_in_the_order_of_the_files(three):
+    names = [f"{i:02d}" for i in range(20)]
+    files, drawn = three(album(names), "files"), three(album(names), "fraction")
+    assert files == {"train": names[:6], "debias": names[6:10], "test": names[10:]}
+    assert [len(part) for part in drawn.values()] == [6, 4, 10]
+    assert sorted(sum(drawn.values(), [])) == names
+    assert drawn != files
+
+
+def test_a_network_from_a_file_takes_no_pictures_to_train_with(three):
+    found = three(album([f"{i:02d}" for i in range(21)]), "fraction", ("debias", "test"))
+    assert {part: len(names) for part, names in found.items()} == {"debias": 6, "test": 15}  # 2 to 5, of all
+
+
+@pytest.mark.parametrize("split", ["fraction", "files"])
+def test_both_pictures_of_a_photo_come_into_one_set(nb, three, split):
+    names, photos = [f"{i}-{tag}" for i in range(20) for tag in (0, 1)], np.repeat([f"{i}.jpg" for i in range(20)], 2)
+    found = three(album(names, original=photos), split)
+    sides = [{name.split("-")[0] for name in part} for part in found.values()]
+    assert sorted(sum(map(list, sides), [])) == sorted({*map(str, range(20))})  # no photo twice
+    assert [len(part) for part in found.values()] == [12, 8, 20]
+    assert list(nb.photo_of(album(names, original=photos))) == list(photos)
+    assert list(nb.photo_of(album(names))) == names
 
 
 # gradients
@@ -839,7 +981,7 @@ def test_rddt_is_detoxais(nb, detoxai, shift):
     (v, _), (d, _) = map(nb.intensity, two_maps())
     d = d - shift
     found = theirs(detoxai, "RDDT", v, d, (4, 17), (13, 9)).reduce()
-    ours = nb.rddt(nb.adr(v, d, (17, 4, 9, 13)))
+    ours = rddt(nb, nb.adr(v, d, (17, 4, 9, 13)))
     assert ours.p == pytest.approx(found["p-value"], rel=1e-9)
     assert ours.bit == found["result"]
 

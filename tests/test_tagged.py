@@ -27,7 +27,7 @@ def source(tmp_path, data_home):
         file = f"{i}.jpg" if i == 1 else f"{i}.png"
         Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(folder / file)
         label, split = ("dog", "cat")[i % 2], ("train", "train", "train", "val", "val", "test")[i]
-        rows.append((file, split, label, "1 2 10 20", i % 3 == 0, i / 2, "grey" if i else "", "", "3 4 5 6"))
+        rows.append((file, split, label, "1 2 10 20", i % 3 == 0, i / 2, "grey" if i else "none", "", "3 4 5 6"))
     columns = ["image", "split", "label", "box", "Male", "age", "hair", "layers", "hat_box"]
     table = pd.DataFrame(rows, columns=columns).astype({"Male": int})
     table.to_csv(folder / "index.csv", index=False)
@@ -234,7 +234,7 @@ def test_other_parameters_replace_the_set(source, data_home, other):
     after = json.loads((folder / "dataset.json").read_text())["parameters"]
     assert {name for name in after if after[name] != before[name]} == set(other)
     assert (folder / "images/000001-1.png").read_bytes() != marked
-    assert sorted(path.name for path in data_home.iterdir()) == ["checked", "tagged-portraits"]
+    assert sorted(path.name for path in data_home.glob("[!.]*")) == ["checked", "tagged-portraits"]
 
 
 def test_a_changed_source_is_tagged_anew(source, data_home):
@@ -294,4 +294,4 @@ def test_a_picture_that_went_bad_is_named_and_leaves_no_half_written_folder(sour
     (source / "4.png").write_text("no picture")
     with pytest.raises(CourseError, match="4.png: not an image"):
         prepare(data_home, photos, SIZE, workers=1)
-    assert [path.name for path in data_home.iterdir()] == ["checked"]
+    assert [path.name for path in data_home.glob("[!.]*")] == ["checked"]
