@@ -21,6 +21,7 @@ from torch.utils.data import TensorDataset
 from helpers.errors import CourseError
 from helpers.pictures import Photos, biased
 from helpers.pictures.subsets import shares
+from helpers.stats import Estimate
 
 SMALL = settings(deadline=None, max_examples=40)
 SIDE = 218  # of the paper's pictures
@@ -690,6 +691,23 @@ def test_less_is_better_of_rrf_and_from_three_seeds_on_trainings_count(compared)
     assert gain("zhang", "vanilla").of == "photos"
     found = compared("RRF", seeds=3, zhang=0.1, vanilla=0.2)("zhang", "vanilla")
     assert (found.n, found.of) == (3, "trainings")
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((1e-5, 7e-5), "✓ +4.0e-05"),
+        ((-7e-5, -1e-5), "✗ -4.0e-05"),
+        ((-0.1, 0.2), "○ +0.05"),
+        ((-0.3, -0.1), "✗ -0.20"),
+    ],
+)
+def test_a_mark_says_by_sign_and_digits_what_the_interval_says(nb, monkeypatch, ends, said):
+    found = Estimate(sum(ends) / 2, *ends, 40, "photos", signed=True)
+    monkeypatch.setattr(nb, "idle", lambda *asked: [])
+    assert nb.mark(found, "Tie", "lrp", "ADR", "zhang") == said
+    monkeypatch.setattr(nb, "idle", lambda *asked: ["ZhangAL"])
+    assert nb.mark(found, "Tie", "lrp", "ADR", "zhang") == f"({said[2:]})"  # not judged
 
 
 EO = {"Vanilla": 0.7, "ThrOpt": 0.3, "ZhangAL": 0.2, "fine-tuning": 0.6}
