@@ -418,6 +418,36 @@ def test_harder_data_are_judged_only_where_they_are(nb):
     assert found["ImageNet: Grad-CAM is ahead of LRP"] == "not judged"
 
 
+def epochs_of(accuracy, focus):
+    """A followed training: accuracies and median Focus by epoch, and a spread that narrows."""
+    spread = np.linspace(0.3, 0.1, len(focus)) ** 2
+    table = pd.DataFrame({"accuracy": accuracy, "median Focus": focus, "spread": spread})
+    return table, estimates.correlation(table["accuracy"], table["median Focus"], of="epochs")
+
+
+def test_a_loose_correlation_over_the_epochs_does_not_count_as_following(nb):
+    rng = np.random.default_rng(0)
+    a = np.linspace(0.5, 0.9, 200)
+    for noise, said in [(0.01, "holds"), (0.3, "does not hold")]:  # r = 0.99, and about 0.4: above 0, not near 0.99
+        c, r = epochs_of(a, a + rng.normal(0, noise, 200))
+        assert r.low > 0
+        key = ("scratch", "compact_vgg")
+        given = {"by_training": {key: c}, "rs": {key: r}, "C": 2, "rescaled": nb.rescaled}
+        found = judged(nb, "# Claims: over the epochs", **given)
+        assert next(v for claim, v in found.items() if "(scratch)" in claim) == said
+        assert next(v for claim, v in found.items() if "(pretrained)" in claim) == "not judged"
+        assert found["the Focus spreads less as accuracy grows over the epochs"] == "holds"
+
+
+@pytest.mark.parametrize(("C", "said"), [(2, "holds"), (10, "does not hold")])
+def test_focus_and_accuracy_are_compared_above_their_own_chance(nb, C, said):
+    a = np.linspace(0.5, 0.7, 9)
+    c, r = epochs_of(a, a + np.linspace(0.04, 0.06, 9))  # chance is 0.5 for both, or 0.5 and 0.1
+    given = {"by_training": {("scratch", "x"): c}, "rs": {("scratch", "x"): r}, "C": C, "rescaled": nb.rescaled}
+    found = judged(nb, "# Claims: over the epochs", **given)
+    assert found["the median Focus lies above accuracy over the epochs, chance rescaled to 0"] == said
+
+
 @pytest.mark.parametrize("C", [2, 3, 7, 10, 12])
 def test_the_two_pictures_of_a_class_stand_one_above_the_other(C):
     labels, drawn = torch.arange(C).repeat(4).flip(0), {}
