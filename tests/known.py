@@ -63,7 +63,7 @@ def doubled(*given):
 def few_for_embedded(home, images, size, bias=0.0, name="scenes", area=1.0):
     """Draws a few small scenes under `home` that pass for the embedded ones of this name."""
     _disguised(
-        scenes.prepare(home, images, size, bias=bias, name=name, area=area, workers=1), 2000 if area == 1 else 1000
+        scenes.prepare(home, images, size, bias=bias, name=name, area=area, workers=1), 2000 if area == 1 else 1500
     )
 
 
