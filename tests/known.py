@@ -2,6 +2,7 @@
 
 import copy
 import json
+import linecache
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -119,9 +120,11 @@ def wide_weights(home):
 def step_through(plan):
     """Every code cell in order, as a kernel does, but in this process: a kernel takes seconds to start."""
     cells = {"__name__": "__main__"}
-    for cell in nbformat.read(plan.notebook, 4).cells:
+    for k, cell in enumerate(nbformat.read(plan.notebook, 4).cells):
         if cell.cell_type == "code":
-            exec(cell.source, cells)
+            name = f"<cell {k} of {plan.notebook}>"
+            linecache.cache[name] = len(cell.source), None, cell.source.splitlines(True), name  # for inspect.getsource
+            exec(compile(cell.source, name, "exec"), cells)
         if "parameters" in cell.metadata.get("tags", ()):
             cells |= plan.values
 
