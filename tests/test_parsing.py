@@ -208,6 +208,18 @@ def test_iou_by_hand():
     assert result.loc["skin", ["iou", "precision", "recall"]].isna().all()
 
 
+def test_what_a_parser_misses_in_most_faces_is_said_with_numbers():
+    names = ["background", "skin", "nose", "u_lip", "l_lip"]
+    layers = torch.zeros(10, 5, 4, 4, dtype=torch.bool)
+    layers[:, 1] = layers[:5, 2, 0, 0] = True  # skin in all, a nose in half of them: that is no failure
+    layers[:4, 3, 0, 0] = layers[:2, 4, 0, 0] = True  # one of the lips in four
+    assert parsing.missed(layers, names) == "of 10 faces it finds lips in 40%"
+    layers[4, 2] = False
+    assert parsing.missed(layers, names) == "of 10 faces it finds the nose in 40%, lips in 40%"
+    assert parsing.missed(layers[:4], names) == ""
+    assert parsing.missed(layers[:, :2], ["wheel", "door"]) == ""  # not a face's
+
+
 def test_iou_of_other_shapes_is_refused():
     with pytest.raises(ValueError, match="expected the same"):
         Iou(THREE).add(torch.zeros(1, 4, 4), torch.zeros(1, 8, 8))
