@@ -716,7 +716,7 @@ EO = {"Vanilla": 0.7, "ThrOpt": 0.3, "ZhangAL": 0.2, "fine-tuning": 0.6}
 def test_the_headline_names_the_best_of_those_that_decide(nb):
     said = nb.headline(EO, ["ZhangAL"], [])
     assert said.startswith("ThrOpt, ZhangAL still decide")
-    assert "Looking away from the rectangle: ZhangAL; more than each control: none." in said
+    assert "Looking away: ZhangAL; more than each control: none." in said
     assert "EO goes from 0.70 to 0.20 at best (ZhangAL), by fine-tuning to 0.60" in said
     assert "fine-tuning" not in nb.headline({k: v for k, v in EO.items() if k != "fine-tuning"}, [], [])
 
