@@ -648,8 +648,8 @@ def test_a_group_goes_by_words(nb, cell, said):
     assert nb.group(*cell) == said
 
 
-def test_a_rank_that_is_not_there_is_nowhere(nb):
-    assert [nb.place(rank) for rank in (3.0, np.nan)] == ["3", "nowhere"]
+def test_a_rank_that_is_not_there_is_a_dash(nb):
+    assert [nb.place(rank) for rank in (3.0, 19.0, 7 / 3, np.nan)] == ["3", "19", "2.33", "–"]
 
 
 def test_the_regions_of_table_4_are_those_of_the_attributes_that_lean_most(nb):
@@ -1099,7 +1099,9 @@ def test_the_whole_notebook_runs_through_the_report_path(resumed):
     assert "No bias is planted here" not in said_by(folder)
     assert results["answer"]
     assert not [f["alt"] for f in results["figures"] if not f["alt"] or "np." in f["alt"] or "{" in f["alt"]]
-    assert {f["name"] for f in results["figures"]} >= {"prototype", "control", "table1", "flac", "parsed", "similarity"}
+    wanted = {"prototype", "control", "prototypes", "table2", "flac", "parsed", "tone", "similarity"}
+    assert wanted <= {f["name"] for f in results["figures"]}
+    assert {"table1", "table3", "table4", "flac_groups", "faces"} <= {table["name"] for table in results["tables"]}
     claimed = {c["claim"]: c for c in results["claims"]}
     assert claimed["the planted region comes among the first three"]["paper"] == "rank 2.25 on average"
     # one training: nothing is said of trainings, for or against; faces and patches are many
