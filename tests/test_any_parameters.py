@@ -97,8 +97,8 @@ SMALL = {
     "05_debiasing_metrics": {
         "model": ["compact_resnet", "compact_vgg", "mobilenet_v2"],
         "target": ["Smiling", "Male"],
-        "protected": [["Wearing_Necktie"], ["Wearing_Lipstick"], ["Tag"]],
-        "roi": [["auto"], ["20 40 20 16"]],
+        "protected": [["Wearing_Necktie"], ["Wearing_Hat"]],
+        "roi": [["auto"], ["10 20 20 16"]],
         "tagged": [False, True],
         "size": [64, 48],
         "phi": [[-0.5], [0.5], [0.0], [-0.5, 0.5]],
@@ -140,7 +140,7 @@ def drawn(name, k):
             given[knob.name] = rng.choice(others) if others and rng.random() < 0.5 else first
         elif knob.name not in FIXED and rng.random() < CHANGED:
             given[knob.name] = values_of(knob, rng)
-    return given
+    return given | ({"protected": ["Tag"], "roi": ["auto"]} if given.get("tagged") else {})  # what tagged=yes asks for
 
 
 def command(name, given):
