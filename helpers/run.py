@@ -80,9 +80,8 @@ class Run:
         self.results["provenance"]["data"][name or photos.root.name] = pictures.manifest(photos.root)
         self.results["skipped"] += [{"file": file, "reason": reason} for file, reason in photos.skipped]
         if photos.skipped:
-            self.note(
-                f"{len(photos.skipped)} file(s) left out of {photos.root.name}; the list is at the end of the page"
-            )
+            said = f"{len(photos.skipped)} file(s) left out of {photos.root.name}"
+            self.note(f"{said}; the list is at the end of the page")
         for text in photos.notes:
             self.note(text)
         self._drawn.append(provenance.drawn(photos.root))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -64,12 +64,7 @@ class Recipe:
     normalise: str = "half"
 
     def __post_init__(self) -> None:
-        words: dict[str, Collection[str]] = {
-            "schedule": SCHEDULES,
-            "optimiser": OPTIMISERS,
-            "augment": augment.WAYS,
-            "fit": ("", *FITS),
-        }
+        words = {"schedule": [*SCHEDULES], "optimiser": [*OPTIMISERS], "augment": [*augment.WAYS], "fit": ["", *FITS]}
         for name, known in words.items():
             if (value := getattr(self, name)) not in known:
                 raise CourseError(f"{name} is {value!r}; expected one of {', '.join(filter(None, known))}")
@@ -109,10 +104,7 @@ def train(
         if not done or (snapshots and not any(folder.glob("epoch-*"))):
             _fit(folder, recipe, photos, start, snapshots, objective, device)
         net.load_state_dict(load_file(folder / "weights.safetensors"))
-        history, kept = (
-            json.loads((folder / "history.json").read_text(encoding="utf-8")),
-            sorted(folder.glob("epoch-*")),
-        )
+        history, kept = json.loads((folder / "history.json").read_text("utf-8")), sorted(folder.glob("epoch-*"))
     outputs, source = torch.arange(len(photos.classes)), f"trained here ({folder.name})"
     return Classifier(recipe.name, placed(net, device).eval(), outputs, recipe.normalise, source, history, kept)
 
