@@ -92,7 +92,7 @@ def layer_reader(parser: Parser, read: Callable, regions: dict[int, str]) -> Cal
 
 
 def missed(layers: torch.Tensor, regions: Sequence[str]) -> str:
-    """What every face has and a parser found in less than half of them, in words; "" where skin, nose and lips are there.
+    """What every face has and a parser found in fewer than half, in words; "" where skin, nose and lips are there.
 
     `layers` `(n, R, H, W)` are those of `layer_reader`, in the order of `regions`. Parts that no region stands for are
     not asked. Nothing missed does not make a good parser.
