@@ -240,6 +240,15 @@ def test_reasons_are_folded_below_their_claim(soup):
     assert not soup.select(".claims details[open]")
 
 
+def test_what_was_seen_has_a_line_for_each_network_and_a_long_list_is_folded():
+    few, many = "; ".join(f"net{i} {i}" for i in range(3)), "; ".join(f"net{i} <{i}>" for i in range(16))
+    soup = page_of(claims=[judged("a", "holds", seen=few), judged("b", "holds", seen=many)])
+    first, second = soup.select(".claims tbody tr > td:last-child")
+    assert [words(line) for line in first.select("div")] == ["net0 0", "net1 1", "net2 2"]
+    assert words(second.summary) == "16 results"
+    assert words(second.select("details > div")[15]) == "net15 <15>"
+
+
 def test_the_cover_stands_on_the_first_screen():
     figures = [dict(name="a", alt="no"), dict(name="b", alt='one "spot"', cover=True)]
     png_bytes = base64.b64decode(png())
