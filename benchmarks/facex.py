@@ -56,10 +56,9 @@ def drawn(root, images):
 
 def ours(classifier, photos):
     read, masks = pictures.reader(photos, SIDE, "squash", budget=0), pictures.layer_reader(photos, budget=0)
-    how = notebook.How(list(photos.regions.values()))
-    profile = notebook.facex(classifier, 1, torch.arange(len(photos)), read, masks, how)
-    if profile.zero:
-        raise RuntimeError(f"{profile.zero} maps are zero and were left out, which would flatter the speed")
+    profile = notebook.facex(classifier, 1, torch.arange(len(photos)), read, masks, list(photos.regions.values()))
+    if zero := profile.soft.isna().all(axis=1).sum():
+        raise RuntimeError(f"{zero} maps are zero and were left out, which would flatter the speed")
     return profile
 
 

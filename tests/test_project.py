@@ -1,5 +1,6 @@
 """The project itself: one list of dependencies, notebooks without outputs, readable cells."""
 
+import ast
 import re
 import tomllib
 
@@ -60,3 +61,16 @@ def test_every_link_in_the_readme_leads_somewhere():
     links = re.findall(r"\]\(((?!http)[^)#]+)\)", (REPO / "README.md").read_text("utf-8"))
     assert links
     assert [link for link in links if not (REPO / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_asks_a_notebook_only_for_what_it_has(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    loaded = {}  # its name in the benchmark -> what the notebook defines
+    for line in (node for node in tree.body if isinstance(node, ast.Assign) and "load_file" in ast.unparse(node)):
+        (name,) = re.findall(r"notebooks/(\w+)\.ipynb", ast.unparse(line))
+        cells = nbformat.read(REPO / f"notebooks/{name}.ipynb", 4).cells
+        code = [ast.parse(c.source) for c in cells if c.cell_type == "code"]
+        loaded[line.targets[0].id] = {n.name for part in code for n in part.body if hasattr(n, "name")}
+    asked = [(n.value.id, n.attr) for n in ast.walk(tree) if isinstance(n, ast.Attribute) and hasattr(n.value, "id")]
+    assert [f"{of}.{what}" for of, what in asked if of in loaded and what not in loaded[of]] == []
