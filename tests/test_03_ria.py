@@ -664,6 +664,16 @@ def test_pictures_of_a_batch_do_not_change_each_others_boxes(nb):
             assert torch.equal(together[i], alone[0])
 
 
+def test_keys_of_a_dead_network_give_no_box(nb, monkeypatch):
+    for name, value in {"lost_size": 32, "lost_k": 100}.items():
+        monkeypatch.setattr(nb, name, value, raising=False)
+    keys = torch.cat([torch.full((1, 3, 4, 2), 1e-30), patches([(1, 1)])])  # the square of the first is 0
+    two = type("Two", (), {"__len__": lambda _: 2, "images": lambda *_: None})()
+    boxes = nb.lost_boxes(two, lambda _: keys)
+    assert boxes[0].isnan().all()
+    assert torch.equal(boxes[1], nb.lost(keys[1:], 100)[2][0] / torch.tensor([4, 3, 4, 3]))
+
+
 def test_a_picture_without_any_structure_has_no_seed(nb):
     keys = torch.cat([torch.zeros(2, 3, 4, 2), patches([(1, 1)])])
     with pytest.raises(ValueError, match=r"k is zero at the seed of 2 picture\(s\)"):

@@ -64,7 +64,7 @@ SMALL = {
         "batch": [16, 8],
         "size": [48, 64],
         "optimiser": [["adam"], ["sgd"]],
-        "lr": [[0.001], [0.01]],  # at 1.0 networks die, and LOST finds no key: told after training, as a ValueError
+        "lr": [[0.001], [0.01], [1.0]],
         "begin": [["scratch"], ["free"], ["scratch", "frozen"]],
         "warm_up": [1, 2],
         "epochs": [2, 3],
