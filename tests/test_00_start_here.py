@@ -7,6 +7,7 @@ import torch
 from known import few_for_embedded, own_folder, step_through, wide_weights
 from torch import nn
 
+from helpers import check, networks
 from reports import plans
 
 
@@ -57,3 +58,15 @@ def test_accuracy_is_told_among_all_outputs_and_among_the_classes(small, tmp_pat
     assert "among 20 answers; chance is 5.0%" in said
     assert "among 3 answers; chance is 33.3%" in said
     assert "right among 20 answers" in results["answer"]
+
+
+def test_pictures_have_the_side_that_loaded_weights_expect_unless_it_is_given(small, tmp_path, monkeypatch):
+    sides, real = [], check.of_network
+    monkeypatch.setattr(networks, "usual_size", {"compact_vgg": 56}.get)
+    monkeypatch.setattr(check, "of_network", lambda *a, at, **more: sides.append(at) or real(*a, at=at, **more))
+    loaded = {"dataset": str(own_folder(tmp_path)), "model": "compact_vgg", "weights": str(wide_weights(tmp_path))}
+    small(**loaded, tile=0)
+    assert set(sides) == {56}
+    sides.clear()
+    small(**loaded, tile=48)
+    assert set(sides) == {48}

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from helpers.door import REPO
+from helpers.parameters import read
 from reports.plans import PROFILES, notebooks, profile_values
 
 PYPROJECT = tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))
@@ -46,6 +47,14 @@ def test_a_notebook_is_readable(path):
 def test_a_profile_names_only_notebooks_there_are(profile):
     known = {path.stem for path in notebooks()}
     assert set(yaml.safe_load((PROFILES / f"{profile}.yaml").read_text("utf-8"))) <= known
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
+def test_the_side_of_pictures_comes_from_loaded_weights_unless_it_is_given(path):
+    (side,) = [p for p in read(path) if p.name in ("tile", "size")]
+    assert side.default in (0, [0])
+    code = [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert [source for source in code if "usual_size(" in source]
 
 
 def test_quick_covers_every_notebook():
