@@ -94,7 +94,10 @@ def tally(claims: Any) -> str:
             verb, ending = {"paper": ("of the paper's claims hold", "s"), "control": ("controls pass", "es")}[kind]
             text = f"{held} of {len(words)} {verb}{ending if held == 1 else ''}"
             text += f", {open_} cannot be told" if open_ else ""
-            said.append(text + (f", {untried} not judged" if untried else ""))
+            all_ = {"paper": f"the paper's {len(words)} claims", "control": f"our {len(words)} controls"}[kind]
+            text += f", {untried} not judged" if untried else ""
+            text = f"none of {all_} was judged" if untried == len(words) else text
+            said.append(text)
     return "; ".join(said)
 
 

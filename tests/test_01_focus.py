@@ -525,7 +525,7 @@ def test_a_folder_of_ones_own_is_not_called_drawn_and_accuracy_is_told_among_its
         dataset=[str(own_folder(tmp_path))], weights=weights, curve_model="none", methods=["saliency", "lrp"]
     )
     assert [text for text in shown if "drawn by a script" in text] == []
-    (said,) = [note for note in results["notes"] if "on unseen tiles" in note]
+    (said,) = [note for note in results["notes"] if "on tiles not trained on here" in note]
     assert "among the 3 classes (chance 33.3%)" in said
     assert "among all its 20 outputs (chance 5.0%)" in said
     followed = [c for c in results["claims"] if "epochs" in c["claim"]]

@@ -721,6 +721,11 @@ def test_the_headline_names_the_best_of_those_that_decide(nb):
     assert "fine-tuning" not in nb.headline({k: v for k, v in EO.items() if k != "fine-tuning"}, [], [])
 
 
+def test_the_headline_says_where_the_least_eo_may_be_chance(nb):
+    assert "to 0.20 at best (ZhangAL, which may be chance)" in nb.headline(EO, [], [], sure=["ThrOpt"])
+    assert "to 0.20 at best (ZhangAL)," in nb.headline(EO, [], [], sure=["ZhangAL"])
+
+
 @pytest.mark.parametrize(
     ("decide", "who"),
     [

@@ -240,6 +240,11 @@ def test_reasons_are_folded_below_their_claim(soup):
     assert not soup.select(".claims details[open]")
 
 
+def test_claims_that_were_all_left_out_are_not_counted_as_failed():
+    claims = [judged("a", "not judged"), judged("b", "not judged"), judged("c", "not judged", kind="control")]
+    assert said.tally(claims) == "none of the paper's 2 claims was judged; none of our 1 controls was judged"
+
+
 def test_what_was_seen_has_a_line_for_each_network_and_a_long_list_is_folded():
     few, many = "; ".join(f"net{i} {i}" for i in range(3)), "; ".join(f"net{i} <{i}>" for i in range(16))
     soup = page_of(claims=[judged("a", "holds", seen=few), judged("b", "holds", seen=many)])
