@@ -686,7 +686,7 @@ def test_the_command_line_says_what_is_wrong_and_how_it_is_right(capsys, tmp_pat
     said = capsys.readouterr().err
     assert said.startswith("course: ")
     assert "parameter `phi` is '1.5'; it needs a list of: a number from -1 to 1" in said
-    assert "correlation of target and attribute in training" in said
+    assert "correlations of target and attribute in training" in said
     assert not list(tmp_path.iterdir())
 
 

@@ -14,7 +14,7 @@ NUMBERED = [path for path in notebooks() if path.stem[:2] in ("01", "02", "03", 
 # What is there; the aims are 2800 lines in 25 files, and 480, 650, 740, 800, 930.
 # A limit is lowered with the code, and rises only with something of the paper that was still missing.
 HELPERS, FILES, MODULE = 4134, 29, 250
-CODE = {"01": 505, "02": 766, "03": 745, "04": 918, "05": 952}
+CODE = {"01": 505, "02": 766, "03": 751, "04": 918, "05": 952}
 FIRST, STRETCH = 60, 120
 
 
