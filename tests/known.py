@@ -14,6 +14,7 @@ from torch import nn
 
 from data_scripts.drawn import faces, scenes
 from helpers.networks import Classifier, build
+from reports import plans
 
 
 class Red(nn.Module):
@@ -127,6 +128,21 @@ def step_through(plan):
             exec(compile(cell.source, name, "exec"), cells)
         if "parameters" in cell.metadata.get("tags", ()):
             cells |= plan.values
+
+
+def in_small(name, tmp_path, monkeypatch, images, small):
+    """`run(...)`: a notebook, by its parameters `small` and these, on a few scenes in this process; its results."""
+    home, folder = tmp_path / "home", tmp_path / "run"
+    folder.mkdir()
+    for variable, value in {"DATA": home, "RUN_DIR": folder, "NOTEBOOK": plans.notebook(name)}.items():
+        monkeypatch.setenv(f"COURSE_{variable}", str(value))
+    few_for_embedded(home, images=images, size=64)
+
+    def run(**given):
+        step_through(plans.plan(name, given=small | given))
+        return json.loads((folder / "results.json").read_text())
+
+    return run
 
 
 def browsed(chromium, path):

@@ -1,14 +1,11 @@
 """notebooks/00_start_here.ipynb: its heatmap by hand, and the whole notebook in small."""
 
-import json
-
 import pytest
 import torch
-from known import few_for_embedded, own_folder, step_through, wide_weights
+from known import in_small, own_folder, wide_weights
 from torch import nn
 
 from helpers import check, networks
-from reports import plans
 
 
 @pytest.fixture(scope="module")
@@ -18,18 +15,7 @@ def nb(notebook):
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """`small(...)`: the notebook with these parameters on a few scenes, in this process; its results."""
-    home, folder = tmp_path / "home", tmp_path / "run"
-    folder.mkdir()
-    for name, value in {"DATA": home, "RUN_DIR": folder, "NOTEBOOK": plans.notebook("00")}.items():
-        monkeypatch.setenv(f"COURSE_{name}", str(value))
-    few_for_embedded(home, images=160, size=64)
-
-    def run(**given):
-        step_through(plans.plan("00_start_here", given={"tile": 48, "epochs": 1} | given))
-        return json.loads((folder / "results.json").read_text())
-
-    return run
+    return in_small("00_start_here", tmp_path, monkeypatch, 160, {"tile": 48, "epochs": 1})
 
 
 def test_saliency_of_a_linear_net_is_its_largest_weight(nb):

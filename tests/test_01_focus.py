@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import few_for_embedded, own_folder, step_through, wide_weights
+from known import in_small, own_folder, wide_weights
 from scipy import stats
 from torch import nn
 
@@ -491,18 +491,7 @@ def test_lrp_follows_the_rules_that_the_notebook_writes():
 
 @pytest.fixture
 def small(tmp_path, monkeypatch):
-    """`small(...)`: the notebook with these parameters on a few scenes, in this process; its results."""
-    home, folder = tmp_path / "home", tmp_path / "run"
-    folder.mkdir()
-    for name, value in {"DATA": home, "RUN_DIR": folder, "NOTEBOOK": plans.notebook("01")}.items():
-        monkeypatch.setenv(f"COURSE_{name}", str(value))
-    few_for_embedded(home, images=200, size=64)
-
-    def run(**given):
-        step_through(plans.plan("01_focus", given=FEW | given))
-        return json.loads((folder / "results.json").read_text())
-
-    return run
+    return in_small("01_focus", tmp_path, monkeypatch, 200, FEW)
 
 
 FEW = {"model": ["compact_vgg"], "mosaics_per_class": [1], "layout_mosaics": 10, "epochs": 3, "cascade_steps": 2}
