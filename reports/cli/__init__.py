@@ -118,8 +118,8 @@ def _one(plan, out: Path, force: bool) -> int:
 def _passed_on(arguments) -> list[str]:
     """What was asked of `all`, for each of them."""
     named = {"--profile": arguments.profile, "-f": arguments.file, "--out": arguments.out}
-    named_again = [word for option, value in named.items() if value for word in (option, str(value))]
-    return named_again + [f"-p{text}" for text in arguments.given] + ["--force"] * arguments.force
+    words = [word for option, value in named.items() if value for word in (option, str(value))]
+    return words + [f"-p{text}" for text in arguments.given] + ["--force"] * arguments.force
 
 
 def _doctor(_) -> int:
