@@ -110,8 +110,7 @@ class Estimate:
 
     def __gt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies above `limit`, does not when all of it lies below; else cannot tell."""
-        x = _number(limit)
-        return self._inside(x, math.inf, f"lies above {x:g}", f"lies below {x:g}", f"straddles {x:g}")
+        return self._inside(x := _number(limit), math.inf, f"lies above {x:g}", f"lies below {x:g}", f"straddles {x:g}")
 
     def __lt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies below `limit`, does not when all of it lies above; else cannot tell."""
@@ -200,9 +199,9 @@ def _number(x: Any, within: float = 1) -> float:
 
 
 def _shown(numbers: Sequence[float], signed: bool = False) -> list[str]:
-    """With two to four decimals: so many that the ends are apart and nothing but 0 reads 0, else as 1.2e-05."""
-    near = [abs(x) for x in numbers if x] or [1.0]
-    apart = max(numbers) - min(numbers) or 1.0
-    digits = next((d for d in (2, 3) if min(near) >= 10**-d / 2 and apart >= 2 * 10**-d), 4)
+    """With two to four decimals, or six of small ones: so that ends are apart and only 0 reads 0, else as 1.2e-07."""
+    near, apart = [abs(x) for x in numbers if x] or [1.0], max(numbers) - min(numbers) or 1.0
+    most = 4 if max(near) >= 0.1 else 6
+    digits = next((d for d in range(2, most) if min(near) >= 10**-d / 2 and apart >= 2 * 10**-d), most)
     forms = [("+" if signed and x else "") + (".1e" if x and round(x, digits) == 0 else f".{digits}f") for x in numbers]
     return [format(float(abs(x) if x == 0 else x), form) for x, form in zip(numbers, forms, strict=True)]

@@ -134,12 +134,20 @@ def test_weights_of_another_network_of_timm_are_told(xception, photos, tmp_path)
 
 
 def test_colours_that_the_course_cannot_prepare_are_told_unless_the_weights_were_trained_otherwise(tmp_path, photos):
-    name = "timm:mobilevitv2_050"  # mean 0, deviation 1
+    name = "timm:dpn68"  # a mean and a deviation of its own
     torch.save(networks.build(name, 2).state_dict(), tmp_path / "w.pth")
     for weights in (str(tmp_path / "w.pth"), "imagenet"):
-        with pytest.raises(CourseError, match=r"mean \(0\.0, 0\.0, 0\.0\).*Say normalise=half or imagenet"):
+        with pytest.raises(CourseError, match=r"mean \(0\.48\d+, 0\.45.*Say normalise=half or imagenet or unit"):
             networks.load(name, weights, photos)
     assert networks.load(name, str(tmp_path / "w.pth"), photos, "half").normalise == "half"
+
+
+def test_colours_from_0_to_1_are_what_some_of_timms_weights_expect(tmp_path, photos):
+    name = "timm:mobilevitv2_050"  # mean 0, deviation 1
+    torch.save(networks.build(name, 2).state_dict(), tmp_path / "w.pth")
+    found = networks.load(name, str(tmp_path / "w.pth"), photos)
+    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32)
+    assert torch.allclose(found.prepared(images)[0, :, 0, 0], torch.tensor([0.0, 0.2, 1.0]))
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ SLOW = ("inception_v3", "googlenet")  # by default they draw their weights from 
 NORMALISE = {
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),  # 0 to 1 as they are
 }
 
 
