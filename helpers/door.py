@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .errors import CourseError, nearest
+from .files import readable
 
 REPO = Path(__file__).resolve().parents[1]
 GROUP, FOLDER = "course.datasets", "folder"
@@ -68,6 +69,8 @@ def _place(dataset: str | Path, of: Callable[[Script], Path]) -> Path:
     name, known = str(dataset), scripts()
     for place in (Path(name).expanduser(), data_root() / name):
         if place.exists() and not (name in known and place == data_root() / name):
+            if readable(name) != name:  # it would stand in the names of reports
+                raise CourseError(f"data set {readable(name)}: its name is not UTF-8, or has a newline; rename it")
             return place
     if name in known:
         return of(known[name].load())
@@ -104,7 +107,7 @@ def manifest(dataset: str | Path) -> str:
     digest = hashlib.sha256()
     base, files = (place.parent, [place]) if place.is_file() else (place, place.rglob("*"))
     for file in sorted(p for p in files if p.is_file()):
-        digest.update(str(file.relative_to(base)).encode())
+        digest.update(os.fsencode(file.relative_to(base)))
         if file.suffix == ".csv":
             digest.update(file.read_bytes())
         else:

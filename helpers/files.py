@@ -1,5 +1,10 @@
-"""Files and folders that are whole at every moment: written beside their place, put there when they are finished."""
+"""Files and folders that are whole at every moment: written beside their place, put there when they are finished.
 
+And names of files as they can be read, whatever they are made of.
+"""
+
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -27,6 +32,18 @@ def write_text(path: Path, text: str) -> None:
     """The text as a file, UTF-8, all of it or nothing."""
     with atomic(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def readable(path: Path | str) -> str:
+    r"""A name as text that can be shown and kept: bytes that are not UTF-8, newlines and the like stand as `\xHH`."""
+    text = re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\x{ord(found[0]):02x}", str(path))
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def named(path: Path) -> Path:
+    """The file that `readable` shows so."""
+    code = re.compile(rb"\\x([01][0-9a-f]|7f|[89a-f][0-9a-f])")
+    return Path(os.fsdecode(code.sub(lambda found: bytes.fromhex(found[1].decode()), str(path).encode())))
 
 
 def _put(draft: Path, path: Path) -> None:

@@ -111,11 +111,13 @@ def broken(album, kind):
     if kind == "text":
         file.write_text("not a picture")
         return file, "not an image"
-    if kind in ("CMYK", "P", "RGBA", "I;16", "LA"):
-        format = "TIFF" if kind == "CMYK" else "PNG"
-        whole = Image.fromarray(np.zeros((40, 60), np.uint16)) if kind == "I;16" else good.convert(kind)
-        whole.save(file, format)
-        return file, f"mode {kind}"
+    if kind in ("RGBA", "LA"):
+        good.putalpha(Image.linear_gradient("L").resize(good.size))
+        good.convert(kind).save(file)
+        return file, f"mode {kind}, parts of it are transparent.* `course data convert SRC DST`"
+    if kind == "F":
+        Image.fromarray(np.ones((40, 60), np.float32)).save(file, "TIFF")
+        return file, "mode F, whose values have no fixed range.* `course data convert SRC DST`"
     if kind == "missing":
         indexed(album)
         file.unlink()
@@ -148,7 +150,7 @@ def broken(album, kind):
         return album / "cat" / "0.png", "Did you mean `cat`"
 
 
-KINDS = ["empty", "truncated png", "truncated jpeg", "text", "CMYK", "P", "RGBA", "LA", "I;16", "missing"]
+KINDS = ["empty", "truncated png", "truncated jpeg", "text", "RGBA", "LA", "F", "missing"]
 KINDS += ["mask size", "mask ids", "mask mode", "box", "box words", "label", "unknown label"]
 
 
@@ -300,7 +302,7 @@ def test_pictures_beside_the_folders_of_classes_are_in_no_class(album):
     assert len(data.load(album)) == 6
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "truncated png", "CMYK"])
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated png", "RGBA"])
 def test_a_bad_file_among_pictures_is_named_or_left_out(album, kind):
     file, said = broken(album, kind)
     with pytest.raises(CourseError, match=said) as caught:
@@ -322,7 +324,7 @@ def test_a_file_that_is_meant_as_no_picture_is_no_bad_one(album, name):
     assert len(data.load(album)) == 6
 
 
-@pytest.mark.parametrize("name", ["photo.heic", "photo.jfif", "photo", "photo.svg"])
+@pytest.mark.parametrize("name", ["photo.heic", "photo.jfif", "photo.PNG", "photo.svg"])
 def test_a_picture_that_cannot_be_read_is_not_passed_over(album, name):
     (alone(album) / name).write_text("taken in May")
     with pytest.raises(CourseError, match=f"{name}: not an image"):

@@ -354,10 +354,11 @@ def test_every_picture_is_checked_in_bounded_parts(tmp_path, monkeypatch):
     table = pd.DataFrame({"image": [f"{i}.png" for i in range(8)], "label": "all"}, index=np.arange(8) * 10)
     for i in (0, 1, 2, 4, 5, 6):
         paint(tmp_path / f"{i}.png")
-    bad, turned = verify.problems(tmp_path, table, {}, None, "eight")
+    bad, notes, boxes = verify.problems(tmp_path, table, {}, None, "eight")
     assert list(bad) == [30, 70]
     assert "no such file" in bad[70]
-    assert turned == 0
+    assert not notes
+    assert not boxes
 
 
 def test_an_unpacking_that_was_killed_is_not_taken_for_the_data_set(known, tmp_path):

@@ -76,7 +76,7 @@ def drafted(folder: Path) -> Iterator[Path]:
     except OSError as error:
         if not no_room(error):
             raise
-        raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room, or use --root") from None
+        raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room there") from None
 
 
 def _written(draft: Path, dataset: Upstream, layout: str) -> list[str]:
@@ -84,7 +84,9 @@ def _written(draft: Path, dataset: Upstream, layout: str) -> list[str]:
     found = dataset.arrange(draft / "source", draft, layout)
     table, regions = found.index, found.regions or {}
     known = None if found.classes is None else {folder for folder, *_ in found.classes}
-    bad, turned = verify.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
+    bad, notes, boxes = verify.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
+    if boxes:
+        table.loc[[*boxes], "box"] = [*boxes.values()]
     out = [*found.left_out, *((table["image"][row], reason.split(": ", 1)[-1]) for row, reason in bad.items())]
     table = table.drop(index=list(bad))
     if table.empty:
@@ -97,7 +99,7 @@ def _written(draft: Path, dataset: Upstream, layout: str) -> list[str]:
         tables["regions.csv"] = pd.DataFrame(regions.items(), columns=["id", "region"])
     if out:
         tables["left_out.csv"] = pd.DataFrame(out, columns=["image", "reason"])
-    describe(draft, tables, {"name": dataset.name, "layout": layout, "pictures": len(table), "turned": turned})
+    describe(draft, tables, {"name": dataset.name, "layout": layout, "pictures": len(table), "notes": notes})
     return [*_said(dataset, table, out), *found.notes]
 
 

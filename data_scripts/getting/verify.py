@@ -1,27 +1,39 @@
 """Every file of a data set decoded once, before any work; each bad one is named with what is wrong."""
 
 import os
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from helpers.errors import CourseError, nearest
-from helpers.pictures.images import ORIENTATION, decoded, layer_files, open_image, read_layers, read_mask
+from helpers.pictures.images import ORIENTATION, conversion, decoded, layer_files, open_image, read_layers, read_mask
 
-EXACT_MODES = ("RGB", "L", "1")  # the others lose something on the way to RGB, and how is not ours to guess
 CHUNK = 4096  # rows in work at once: a data set of a million pictures is checked in bounded memory
+TURNED, FIRST = "turned upright as their EXIF tag says", "of several frames, the first of which is read"
+NEAR = (3, 0.02)  # a box may leave its picture by so many pixels, or by this share of the side: then it is clipped
+CLIPPED = f"with a box that left them by up to {NEAR[0]} pixels or {NEAR[1]:.0%} of the side, which was clipped"
+
+
+class Checked(NamedTuple):
+    """What decoding every file showed: {row: what is wrong with it}, notes on what was read, {row: its box clipped}."""
+
+    bad: dict[int, str]
+    notes: list[str]
+    boxes: dict[int, str]
 
 
 def problems(
     root: Path, table: pd.DataFrame, regions: dict[int, str], labels: Collection[str] | None, name: str
-) -> tuple[dict[int, str], int]:
-    """Every file decoded: {row: what is wrong with it} of the bad rows, and how many pictures EXIF turned."""
+) -> Checked:
+    """Every file of a table decoded. Notes count the good pictures that were turned, converted, clipped."""
     columns = [c for c in ("image", "label", "mask", "layers", "box") if c in table]
-    bad, turned = {}, 0
+    bad, read, boxes = {}, Counter[str](), {}
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=len(table), desc=f"checking {name}", delay=2, leave=False) as bar,
@@ -29,49 +41,57 @@ def problems(
         for start in range(0, len(table), CHUNK):
             rows = table[columns].iloc[start : start + CHUNK]
             found = pool.map(lambda row: problem(root, row, regions, labels), rows.to_dict("records"))
-            for row, (reason, turns) in zip(rows.index, found, strict=True):
-                turned += turns
-                if reason:
-                    bad[row] = reason
+            for row, (wrong, how, box) in zip(rows.index, found, strict=True):
                 bar.update()
-    return bad, turned
+                if wrong:
+                    bad[row] = "; ".join(wrong)
+                    continue
+                read.update(how)
+                if box != rows.get("box", {}).get(row, ""):
+                    boxes[row] = box
+    return Checked(bad, [f"{count:,} picture(s) {how}" for how, count in sorted(read.items())], boxes)
 
 
-def problem(root: Path, row: dict, regions: dict[int, str], labels: Collection[str] | None) -> tuple[str, bool]:
-    """What is wrong with one row ('' when nothing is), and whether EXIF turns its picture."""
-    file = root / row["image"]
-    try:
-        if not row["label"]:
-            raise CourseError(f"{file}: its label is empty")
-        if labels is not None and row["label"] not in labels:
-            raise CourseError(f"{file}: label `{row['label']}` is not in classes.csv.{nearest(row['label'], labels)}")
-        (width, height), turned = check_image(file)
+def problem(
+    root: Path, row: dict, regions: dict[int, str], labels: Collection[str] | None
+) -> tuple[list[str], list[str], str]:
+    """All that is wrong with one row, how its picture was read where that takes saying, and its box, clipped."""
+    file, wrong = root / row["image"], []
+    size, how, box = (0, 0), [], row.get("box", "")
+
+    def tried(check: Callable, *given):
+        try:
+            return check(*given)
+        except CourseError as error:
+            wrong.append(str(error))
+
+    if not row["label"]:
+        wrong.append(f"{file}: its label is empty")
+    elif labels is not None and row["label"] not in labels:
+        wrong.append(f"{file}: label `{row['label']}` is not in classes.csv.{nearest(row['label'], labels)}")
+    if seen := tried(check_image, file):
+        size, how = seen
         if row.get("mask"):
-            _check_mask(root / row["mask"], regions, width, height)
+            tried(_check_mask, root / row["mask"], regions, *size)
         if row.get("layers"):
-            _check_layers(root / row["layers"], [*regions.values()], width, height)
-        if row.get("box"):
-            _check_box(file, row["box"], width, height)
-    except CourseError as error:
-        return str(error), False
-    return "", turned
+            tried(_check_layers, root / row["layers"], [*regions.values()], *size)
+        if box:
+            box = tried(_clipped, file, box, *size)
+    return wrong, how + [CLIPPED] * (box != row.get("box", "")), box
 
 
-def check_image(path: Path) -> tuple[tuple[int, int], bool]:
-    """Upright (width, height), and whether EXIF turned it; decodes everything, so truncation shows.
+def check_image(path: Path) -> tuple[tuple[int, int], list[str]]:
+    """Upright (width, height), and how it was read where that takes saying: turned, converted, of several frames.
 
-    Raises CourseError naming the file and what is wrong with it.
+    Everything is decoded, so that truncation shows. Raises CourseError naming the file and what is wrong with it.
     """
     image = open_image(path)
-    if image.mode not in EXACT_MODES:
-        raise CourseError(
-            f"{path}: mode {image.mode}; expected RGB or grey, 8 bits. Convert it first "
-            f"(for example `Image.open(f).convert('RGB').save(f)`), or pass on_bad='skip'"
-        )
     width, height = image.size
     image.draft(None, (1, 1))  # JPEG: reads every byte, but skips most of the arithmetic
-    orientation = decoded(path, image).getexif().get(ORIENTATION, 1)
-    return ((height, width) if orientation in (5, 6, 7, 8) else (width, height)), orientation not in (0, 1)
+    how = [conversion(path, decoded(path, image))]
+    orientation = image.getexif().get(ORIENTATION, 1)
+    how += [TURNED] * (orientation not in (0, 1)) + [FIRST] * (getattr(image, "n_frames", 1) > 1)
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height), [*filter(None, how)]
 
 
 def _check_mask(file: Path, regions: dict[int, str], width: int, height: int) -> None:
@@ -94,12 +114,26 @@ def _check_layers(folder: Path, regions: list[str], width: int, height: int) -> 
         raise CourseError(f"{folder}: layers of {size} pixels for a picture of {width} x {height}")
 
 
-def _check_box(file: Path, box: str, width: int, height: int) -> None:
+def _clipped(file: Path, box: str, width: int, height: int) -> str:
+    """The box inside its picture; the same text where it was. Raises CourseError for one that is no box there."""
     try:
-        x0, y0, x1, y1 = (float(v) for v in box.split())
+        x0, y0, x1, y1 = numbers = [float(v) for v in box.split()]
     except ValueError:
-        raise CourseError(f"{file}: box is {box!r}; expected four numbers, x0 y0 x1 y1") from None
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
+        raise CourseError(
+            f"{file}: box is {box!r}; expected four numbers, x0 y0 x1 y1, or nothing for no box"
+        ) from None
+    inside = [min(max(v, 0.0), float(side)) for v, side in zip(numbers, (width, height) * 2, strict=True)]
+    if not (x0 < x1 and y0 < y1 and inside[0] < inside[2] and inside[1] < inside[3]):
         raise CourseError(
             f"{file}: box {box!r} is not inside its picture of {width} x {height} with x0 < x1 and y0 < y1"
         )
+    far = [
+        abs(v - w) - max(NEAR[0], NEAR[1] * side)
+        for v, w, side in zip(numbers, inside, (width, height) * 2, strict=True)
+    ]
+    if max(far) > 0:
+        raise CourseError(
+            f"{file}: box {box!r} leaves its picture of {width} x {height} by more than {NEAR[0]} pixels and "
+            f"{NEAR[1]:.0%} of its side; are these its pixels?"
+        )
+    return box if inside == numbers else " ".join(f"{v:g}" for v in inside)

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from helpers import pictures
 from helpers.errors import CourseError
-from helpers.pictures.images import ORIENTATION, fitted, open_image, read_image
+from helpers.pictures.images import fitted, read_image
 from helpers.pictures.photos import Photos
 
 from .. import parsing
@@ -81,7 +81,7 @@ def _content(folder: Path) -> dict | None:
         return None
     if not isinstance(known, dict) or known.get("generator") != "masks":
         return None
-    return {key: value for key, value in known.items() if key not in ("turned", "tables")}
+    return {key: value for key, value in known.items() if key not in ("notes", "tables")}
 
 
 def _parser(parser: str, channels: str, root: Path) -> Parser:
@@ -118,7 +118,7 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
         sources.link(draft / "source", source, folder.parent)
         files = [source / (image or photos.root.name) for image in photos.table["image"]]
         names = [f"masks/{i:06d}.png" for i in range(len(files))]
-        turned = _written(draft, files, names, parser)
+        _written(draft, files, names, parser)
         table = photos.table[[column for column in photos.table if not str(column).startswith("_")]].assign(mask=names)
         table["image"] = [f"source/{file.relative_to(source).as_posix()}" for file in files]
         left_out = [(_below(file, source), reason) for file, reason in photos.skipped]
@@ -127,7 +127,7 @@ def _made(folder: Path, photos: Photos, parser: Parser, content: dict) -> list[t
             tables["left_out.csv"] = pd.DataFrame(left_out, columns=["image", "reason"])
         if (known := classes(source / "classes.csv")) is not None:
             tables["classes.csv"] = known
-        prepare.describe(draft, tables, content | {"turned": turned})
+        prepare.describe(draft, tables, content | {"notes": photos.notes})
     return left_out
 
 
@@ -135,29 +135,25 @@ def _below(file: str, source: Path) -> str:
     return Path(file).relative_to(source).as_posix() if Path(file).is_relative_to(source) else file
 
 
-def _written(draft: Path, files: list[Path], names: list[str], parser: Parser) -> int:
-    """A mask for each file, at its picture's own size; how many pictures EXIF turned."""
-    turned = 0
+def _written(draft: Path, files: list[Path], names: list[str], parser: Parser) -> None:
+    """A mask for each file, at its picture's own size."""
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
         tqdm(total=len(files), desc="finding regions", unit="image", leave=False) as bar,
     ):
         for start in range(0, len(files), CHUNK):
             some = list(pool.map(lambda file: _read(file, parser.size), files[start : start + CHUNK]))
-            pixels, sizes, turns = zip(*some, strict=True)
-            turned += sum(turns)
+            pixels, sizes = zip(*some, strict=True)
             masks = parsing.parse_each(parser, torch.from_numpy(np.stack(pixels)), NAMES, sizes)
             places = [draft / name for name in names[start : start + CHUNK]]
             for _ in pool.map(_save, masks, places):
                 bar.update()
-    return turned
 
 
-def _read(file: Path, side: int) -> tuple[np.ndarray, tuple[int, int], bool]:
-    """The picture squashed to a square, its upright (height, width), and whether EXIF turned it."""
+def _read(file: Path, side: int) -> tuple[np.ndarray, tuple[int, int]]:
+    """The picture squashed to a square, and its upright (height, width)."""
     image = read_image(file)
-    turned = open_image(file).getexif().get(ORIENTATION, 1) not in (0, 1)
-    return fitted(image, side, "squash"), image.size[::-1], turned
+    return fitted(image, side, "squash"), image.size[::-1]
 
 
 def _save(ids: torch.Tensor, file: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from helpers.errors import CourseError
 
-from ..getting.folder import SPLITS
+from ..getting.readings import SPLITS
 from ..getting.tables import read_csv
 from ..getting.upstream import Arranged, Dataset, Part, pictures
 

@@ -2,9 +2,9 @@
 
 `index.csv` is the contract: one row a picture with `image, split, label`, and where there are any `mask` (palette PNG
 of the ids in `regions.csv`), `layers` (where regions overlap: a folder with one PNG per region, or `0/00012` for the
-files `0/00012_<region>.png`), `box` ("x0 y0 x1 y1", half-open pixels) and attribute columns. `classes.csv` (folder,
-index, name), where there is one, maps labels to a model's outputs. A folder or a picture of one's own is brought into
-this format by the script behind `helpers.door`, which knows the ways a folder may look.
+files `0/00012_<region>.png`), `box` ("x0 y0 x1 y1", half-open pixels; an empty cell: no box) and attribute columns.
+`classes.csv` (folder, index, name), where there is one, maps labels to a model's outputs. A folder or a picture of
+one's own is brought into this format by the script behind `helpers.door`, which knows the ways a folder may look.
 """
 
 import json
@@ -15,12 +15,13 @@ import torch
 
 from ..door import REPO, data_root, find, located, manifest, tables
 from ..errors import CourseError
+from ..files import named
 from .photos import OWN_COLUMNS, Photos, layer_reader, mask_size, reader
 from .subsets import biased, divided, own_outputs
 
 __all__ = ["REPO", "Photos", "biased", "data_root", "divided", "find", "layer_reader", "load", "located", "manifest"]
 __all__ += ["mask_size", "own_outputs", "reader"]
-LISTED = 20  # bad files by name in an error
+LISTED = 10  # bad files by name in an error
 
 
 def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
@@ -35,14 +36,14 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
     table, skipped = _read(made / "index.csv"), tuple(_read(made / "bad.csv").itertuples(index=False, name=None))
     if skipped and on_bad == "raise":
         said = [": ".join(one) for one in skipped[:LISTED]]
-        said += [f"and {len(skipped) - LISTED} more bad files"] * (len(skipped) > LISTED)
+        said += [f"and {len(skipped) - LISTED:,} more bad files"] * (len(skipped) > LISTED)
         if not (made / "classes.csv").is_file() and table["label"].nunique() > 1:
             said += ["(There is no classes.csv: loaded weights may need one, which says what output a class is)"]
         raise CourseError("\n".join([*said, "(on_bad=skip leaves bad files out and lists them)"]))
     if table.empty:
         first = ": ".join(skipped[0]) if skipped else "no rows"
         raise CourseError(f"{root}: no readable picture; first problem: {first}")
-    if not (picture := root / table["image"].iloc[0]).exists():
+    if not ((picture := root / table["image"].iloc[0]).exists() or named(picture).exists()):
         way = f"bring them back, or course data prepare {root.name} --force --from PATH"
         raise CourseError(f"{root}: its pictures are gone: there is no {picture.resolve()}; {way}")
     for name in {*table} - {*OWN_COLUMNS}:
@@ -53,7 +54,7 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
     known = known[known["folder"].isin(names)].reset_index(drop=True)
     table["_class"] = table["label"].map({folder: i for i, folder in enumerate(known["folder"])})
     regions = _read(made / "regions.csv", {"id": [], "region": []})
-    turned = json.loads((made / "dataset.json").read_text(encoding="utf-8")).get("turned", 0)
+    about = json.loads((made / "dataset.json").read_text(encoding="utf-8"))
     return Photos(
         root,
         table,
@@ -61,7 +62,7 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
         outputs=torch.tensor(known["index"].astype(int).tolist()),
         regions=dict(zip(regions["id"].astype(int), regions["region"], strict=True)),
         skipped=skipped,
-        notes=(f"{turned} picture(s) turned upright as their EXIF tag says",) if turned else (),
+        notes=tuple(about.get("notes", ())),
     )
 
 

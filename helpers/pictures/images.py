@@ -1,31 +1,53 @@
 """One file -> one picture, mask or stack of layers, and a picture -> a square. What cannot be read is named."""
 
+import io
 import re
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import CourseError
+from ..files import named, readable
 
+with suppress(ImportError):  # who has HEIC pictures may install it
+    import_module("pillow_heif").register_heif_opener()
+Image.init()
 ORIENTATION = 0x0112  # EXIF tag: how the camera was held
-# of what Pillow knows, those that are pictures and nothing else: an EPS file named .jpg is a program
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# of what Pillow knows, those that are still pictures and nothing else: an EPS file named .jpg is a program
+STILL = ("AVIF", "BMP", "DDS", "GIF", "HEIF", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "SGI", "SUN")
+FORMATS = tuple(name for name in (*STILL, "TIFF", "WEBP") if name in Image.OPEN)
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")  # what phones write, by bytes 8 to 11
+RECODED = {"P": "with a palette, read as RGB"} | {mode: f"in {mode}, read as RGB" for mode in ("RGBX", "YCbCr")}
 FITS = ("squash_crop", "squash", "cover", "pad")
 
 
 def open_image(path: Path) -> Image.Image:
-    """The picture of a file, its header read, not yet decoded. Raises CourseError naming the file."""
+    """The picture of a file (`files.readable` may have written its name), its header read, not yet decoded.
+
+    Raises CourseError naming the file.
+    """
+    file = path
     try:
-        return Image.open(path, formats=FORMATS)
+        file = path if path.exists() else named(path)
+        return Image.open(file, formats=FORMATS + ("TGA",) * (path.suffix.lower() == ".tga"))  # TGA has no head
     except FileNotFoundError:
-        raise CourseError(f"{path}: no such file") from None
+        raise CourseError(f"{readable(path)}: no such file") from None
     except UnidentifiedImageError:
-        why = "not an image that Pillow can read" if path.stat().st_size else "the file is empty (0 bytes)"
-        raise CourseError(f"{path}: {why}") from None
-    except (OSError, Image.DecompressionBombError, SyntaxError) as error:
-        raise CourseError(f"{path}: cannot be opened ({error})") from None
+        raise CourseError(f"{readable(path)}: {_unknown(file)}") from None
+    except Exception as error:  # what Pillow's readers of headers raise, too: OSError, ValueError, struct.error ...
+        raise CourseError(f"{readable(path)}: cannot be opened ({error})") from None
+
+
+def _unknown(file: Path) -> str:
+    with file.open("rb") as opened:
+        head = opened.read(12)
+    if head[4:8] == b"ftyp" and head[8:] in HEIC:
+        return "HEIC, which takes a plugin to read: pip install pillow-heif (or export it as JPEG)"
+    return "not an image that Pillow can read" if head else "the file is empty (0 bytes)"
 
 
 def decoded(path: Path, image: Image.Image) -> Image.Image:
@@ -39,7 +61,50 @@ def decoded(path: Path, image: Image.Image) -> Image.Image:
 
 def read_image(path: Path) -> Image.Image:
     """The decoded picture, upright (EXIF), RGB."""
-    return ImageOps.exif_transpose(decoded(path, open_image(path))).convert("RGB")
+    return rgb(ImageOps.exif_transpose(decoded(path, open_image(path))))
+
+
+def rgb(image: Image.Image) -> Image.Image:
+    """A decoded picture in RGB, as `conversion` says; what it refuses loses something."""
+    if image.mode == "CMYK" and (transform := _profiled(image)):
+        return transform.apply(image)
+    if image.mode.startswith("I"):
+        values = np.asarray(image, float)
+        image = Image.fromarray((values * (255 / _white(values)) + 0.5).clip(0, 255).astype(np.uint8))
+    return (image.convert("RGBA") if image.has_transparency_data else image).convert("RGB")
+
+
+def conversion(path: Path, image: Image.Image) -> str:
+    """How a decoded picture becomes RGB, in the words of a note; "" for RGB and grey of 8 bits, as they are.
+
+    Raises CourseError where that would lose what the picture means.
+    """
+    mode, way = image.mode, "`course data convert SRC DST` makes it RGB in a new folder, and says how"
+    if image.has_transparency_data:
+        if mode.startswith("I") or np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+            raise CourseError(f"{path}: mode {mode}, parts of it are transparent: what is behind it? {way}")
+        return "with transparency that no pixel uses, which was left out"
+    if mode == "CMYK":
+        how = "the profile in the file" if _profiled(image) else "Pillow's formula, without a profile in the file"
+        return f"in CMYK, converted by {how}"
+    if mode.startswith("I") and (values := np.asarray(image)).min() >= 0 and values.max() < 1 << 16:
+        return f"of 16 bits, scaled to 8 ({_white(values):,} became white)"
+    if mode not in ("RGB", "L", "1", *RECODED):
+        raise CourseError(f"{path}: mode {mode}, whose values have no fixed range. {way}")
+    return RECODED.get(mode, "")
+
+
+def _profiled(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
+    """From CMYK to sRGB as the picture's own profile says, where it has one that can be used."""
+    with suppress(KeyError, OSError, ImageCms.PyCMSError):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
+    return None
+
+
+def _white(values: np.ndarray) -> int:
+    """The largest value of 8, 12 or 16 bits: the fewest that hold all of these. Cameras and scanners use 12 of 16."""
+    return next(((1 << bits) - 1 for bits in (8, 12) if values.max() < 1 << bits), (1 << 16) - 1)
 
 
 def read_mask(path: Path) -> np.ndarray:

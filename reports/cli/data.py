@@ -31,6 +31,15 @@ def add(acts) -> None:
     act.add_argument("--root", type=Path, help="where prepared data go (default: $COURSE_DATA, else data/)")
     act.add_argument("--name", help="of the new data set (default: that of the old one and `-masks`)")
     act.set_defaults(act=_masks)
+    act = acts.add_parser("convert", help="write pictures that cannot be read as they are anew, into another folder")
+    act.description = (
+        "Copies a folder, with its masks and tables. Pictures that are not RGB or grey of 8 bits become so: by their "
+        "profile, their range or on a background; the first of several frames, upright. SRC is left as it is."
+    )
+    act.add_argument("source", type=Path, metavar="SRC", help="a folder of pictures, or one picture")
+    act.add_argument("target", type=Path, metavar="DST", help="a folder that is not there yet, or empty")
+    act.add_argument("--background", default="white", help="what stands behind transparent pixels (white)")
+    act.set_defaults(act=_convert)
 
 
 def _list(_) -> int:
@@ -99,6 +108,17 @@ def _masks(arguments) -> int:
 
     root = arguments.root or door.data_root()
     print(*masks.write(arguments.dataset, arguments.parser, arguments.channels, root, arguments.name), sep="\n")
+    return 0
+
+
+def _convert(arguments) -> int:
+    from data_scripts.getting import convert
+
+    try:
+        source, target = arguments.source.expanduser(), arguments.target.expanduser()
+        print(*convert.convert(source, target, arguments.background), sep="\n")
+    except OSError as error:  # a place that cannot be written
+        raise CourseError(f"{arguments.target}: {error}") from None
     return 0
 
 
