@@ -76,7 +76,7 @@ def density(name, rounds, few):
 
 def megabytes(field):
     """VmRSS, held now, or VmHWM, the most so far, of this process; `getrusage` counts what started it, too. Linux."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return int(lines[field].split()[0]) / 2**10
 
 

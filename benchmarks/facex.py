@@ -115,7 +115,7 @@ def theirs(component, net, folder, labels):
     steps = [transforms.Lambda(opened), transforms.Resize((SIDE, SIDE)), transforms.ToTensor(), normalise]
     scores = Path(folder) / "activations_per_sample.csv"
     start = time.time()
-    with warnings.catch_warnings(), open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+    with warnings.catch_warnings(), open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):
         warnings.simplefilter("ignore")
         component.run("y", "a", 1, net, folder, labels, "layer4", transforms.Compose(steps), SIDE)
     plt.close("all")
@@ -164,7 +164,9 @@ def peak(root, images):
     few = drawn(root, 20)
     photos = few.rows([i % len(few) for i in range(images)])
     seconds = timed(ours, networks.Classifier("stand-in", net.eval(), torch.arange(2)), photos)
-    status = Path("/proc/self/status").read_text()  # Linux; getrusage would tell the parent's peak where that is higher
+    status = Path("/proc/self/status").read_text(
+        encoding="utf-8"
+    )  # Linux; getrusage would tell the parent's peak where that is higher
     return int(status.split("VmHWM:")[1].split()[0]) / 1024, seconds
 
 

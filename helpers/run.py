@@ -232,7 +232,9 @@ def _plain(value):
 
 
 def _file(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)
+    """A name as this system's files can have it."""
+    known = sys.getfilesystemencoding()
+    return re.sub(r"[^\w.-]+", "_", name.encode(known, "backslashreplace").decode(known))
 
 
 def _four(value: Any) -> Any:

@@ -5,6 +5,8 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 from data_scripts.drawn.embedded import cores
@@ -25,8 +27,8 @@ def run(commands: list[list[str]], jobs: int) -> list[int]:
     def one(arguments: list[str]) -> int:
         row = rows.get()
         process = subprocess.Popen(
-            [sys.executable, "-m", "reports.cli", *arguments],
-            env=os.environ | {"OMP_NUM_THREADS": threads, "COURSE_ROW": str(row)},
+            [sys.executable, "-P", "-m", "reports.cli", *arguments],  # -P: no helpers.py of the folder where we are
+            env=os.environ | {"OMP_NUM_THREADS": threads, "COURSE_ROW": str(row), "COURSE_PARENT": str(os.getpid())},
             start_new_session=True,  # Ctrl-C reaches us alone, and each of them once, from us
         )
         started.append(process)
@@ -42,3 +44,16 @@ def run(commands: list[list[str]], jobs: int) -> list[int]:
             for process in started:
                 process.send_signal(signal.SIGINT)
             raise
+
+
+def end_with_parent() -> None:
+    """Where `run` started us: an interrupt as soon as the process that did is gone, however it ended."""
+    parent = int(os.environ.get("COURSE_PARENT", 0))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    if parent:
+        threading.Thread(target=watch, daemon=True).start()

@@ -5,14 +5,27 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import papermill
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
+
+LONGEST_SOCKET = 80  # bytes of its folder's path: systems take 104 to 108, and names come after it
+
+
+class ThisPython(KernelSpecManager):
+    """The kernel is the Python that runs us, whatever kernels are installed; a user's helpers.py does not win."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        start = [sys.executable, "-m", "ipykernel_launcher", "--ignore-cwd", "-f", "{connection_file}"]
+        return KernelSpec(argv=start, display_name=kernel_name, language="python")
 
 
 class _Engine(NBClientEngine):
@@ -22,6 +35,7 @@ class _Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man, kernel_name, *, env, config, **_):
         logger = logging.getLogger("papermill")
         client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, timeout=None, log=logger, config=config)
+        client.create_kernel_manager().kernel_spec_manager = ThisPython()
         try:
             return client.execute(env=env)
         except DeadKernelError:
@@ -36,27 +50,23 @@ papermill_engines.register("course", _Engine)
 def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     """Run a notebook in a fresh kernel into work/executed.ipynb and work/run.log.
 
-    None when it went well, else the name and message of the error that stopped it.
+    The kernel starts in the notebook's folder, with settings of nobody's home. None when it went well, else the name
+    and message of the error that stopped it.
     """
-    env = os.environ | {"COURSE_RUN_DIR": str(work), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
-    log = logging.FileHandler(work / "run.log", encoding="utf-8")
-    # papermill knows the last parameters cell only; ours were checked before, all of them
-    log.addFilter(lambda record: "Passed unknown parameter" not in record.getMessage())
-    logging.getLogger("papermill").addHandler(log)
-    with tempfile.TemporaryDirectory(prefix="course-") as socket:
-        # a socket path of the run's own: TCP ports collide when many kernels start at once
-        transport = {} if sys.platform == "win32" else {"transport": "ipc", "ip": f"{socket}/k"}
+    env = os.environ | {"COURSE_RUN_DIR": str(work.absolute()), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
+    with _logged(work / "run.log"), tempfile.TemporaryDirectory(prefix="course-", dir=_short()) as own:
         try:
             papermill.execute_notebook(
-                notebook,
-                work / "executed.ipynb",
+                _literal(notebook),
+                _literal(work / "executed.ipynb"),
                 values,
                 engine_name="course",
                 kernel_name="python3",
                 language="python",  # whatever the notebook says or forgot to say
+                cwd=notebook.parent,
                 progress_bar={"leave": False, "desc": notebook.stem, "position": int(env.get("COURSE_ROW", 0))},
-                env=env,
-                config=Config({"KernelManager": transport}),
+                env=env | _settings(own),
+                config=Config({"KernelManager": {"connection_file": f"{own}/kernel.json"} | _transport(own)}),
             )
         except PapermillExecutionError as error:
             _append(work / "run.log", "\n".join(error.traceback) + "\n")
@@ -64,10 +74,48 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
         except DeadKernelError:
             _append(work / "run.log", traceback.format_exc())
             return {"name": "DeadKernelError", "message": "the kernel died; most often the memory ran out"}
-        finally:
-            logging.getLogger("papermill").removeHandler(log)
-            log.close()
     return None
+
+
+def _settings(own: str) -> dict[str, str]:
+    """Where the kernel's libraries keep their settings: nothing that somebody's IPython starts with plays a part."""
+    home = os.path.expanduser("~")
+    return {"IPYTHONDIR": f"{own}/ipython"} | (
+        {} if os.access(home, os.W_OK) else {"MPLCONFIGDIR": f"{own}/matplotlib"}
+    )
+
+
+def _short() -> str:
+    """Where temporary files go; /tmp where sockets there would have too long a path."""
+    usual = tempfile.gettempdir()
+    return "/tmp" if len(os.fsencode(usual)) > LONGEST_SOCKET and os.access("/tmp", os.W_OK) else usual
+
+
+def _transport(folder: str) -> dict[str, str]:
+    """Sockets of the run's own in the folder: TCP ports collide when many kernels start at once.
+
+    TCP where there are no such sockets.
+    """
+    return {} if sys.platform == "win32" else {"transport": "ipc", "ip": f"{folder}/k"}
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which fills parameters into braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+@contextmanager
+def _logged(file: Path) -> Iterator[None]:
+    """What papermill says goes into the file."""
+    log = logging.FileHandler(file, encoding="utf-8")
+    # papermill knows the last parameters cell only; ours were checked before, all of them
+    log.addFilter(lambda record: "Passed unknown parameter" not in record.getMessage())
+    logging.getLogger("papermill").addHandler(log)
+    try:
+        yield
+    finally:
+        logging.getLogger("papermill").removeHandler(log)
+        log.close()
 
 
 def _append(file: Path, text: str) -> None:

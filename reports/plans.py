@@ -66,6 +66,7 @@ def plan(name: str, profile: str | None = None, file: Path | None = None, given:
     known = parameters.read(path)
     values = {**profile_values(profile, path.stem), **(settings.read(file) if file else {}), **(given or {})}
     values = parameters.check(path.stem, known, {k: settings.expanded(v) for k, v in values.items()})
+    values |= {p.name: settings.absolute(values[p.name], p.bounds) for p in known if p.item == "str"}
     return Plan(path, profile, known, values, _run_id(path, known, values))
 
 

@@ -30,7 +30,8 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     """Run a plan; its folder and status (`finished`, `failed`, or `there already`).
 
     A finished run is never repeated or replaced: `force` puts the new one beside it. The folder appears when it is
-    whole; an interrupt leaves nothing behind.
+    whole; an interrupt leaves nothing behind. Where the notebook ran and what follows fails (a full disk, a template),
+    the folder holds what the notebook made, until the same question is asked again; CourseError says so.
     """
     folder = plan.folder(out)
     if results(folder).get("status") == "finished":
@@ -43,12 +44,18 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     except OSError as error:
         raise CourseError(f"{folder.parent}: cannot be written ({error.strerror}). Choose another: --out DIR") from None
     try:
-        status = _fill(plan, work, folder.name)
-        work.chmod(0o755)
-        if results(folder).get("status") == "finished":  # the same question, asked twice at once
+        try:
+            status = _fill(plan, work, folder.name)
+        except Exception as error:
+            if not (work / "results.json").is_file():  # the notebook has not begun
+                raise
+            kept = _placed(work, folder)
+            raise CourseError(
+                f"{kept}: not finished ({type(error).__name__}: {error}). What the notebook made is kept there; "
+                f"{shutil.disk_usage(out).free / 2**20:,.0f} MiB are free. Mend that, and ask again"
+            ) from error
+        if not _placed(work, folder):
             return folder, "there already"
-        shutil.rmtree(folder, ignore_errors=True)  # a failed run
-        work.replace(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if not any(folder.parent.iterdir()):  # interrupted before anything was whole
@@ -57,10 +64,20 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     return folder, status
 
 
+def _placed(work: Path, folder: Path) -> Path | None:
+    """The run's folder with what is in the work folder; None where the same question was answered meanwhile."""
+    if results(folder).get("status") == "finished":  # asked twice at once
+        return None
+    work.chmod(0o755)
+    shutil.rmtree(folder, ignore_errors=True)  # a failed run
+    return work.replace(folder)
+
+
 def write_index(out: Path = OUT) -> Path:
     """The overview page of every run below `out`."""
-    found = {folder: results(folder) for folder in out.glob("[!.]*/[!.]*") if results(folder)}
-    in_time = sorted(found, key=lambda folder: found[folder]["provenance"]["started"])
+    there = {page.parent: results(page.parent) for page in out.glob("[!.]*/[!.]*/report.html")}
+    found = {folder: one for folder, one in there.items() if {"notebook", "provenance"} <= {*one}}
+    in_time = sorted(found, key=lambda folder: found[folder]["provenance"].get("started", ""))
     for folder in {folder.parent: folder for folder in in_time}.values():  # the newest of each notebook
         found[folder]["thumbnail"] = _thumbnail(folder)
     write_text(out / "index.html", page.index(list(found.values())))
@@ -86,9 +103,12 @@ def _cover(folder: Path, found: dict) -> bytes | None:
 
 
 def results(folder: Path) -> dict:
-    """What the run in this folder found: its results.json; empty when there is no run."""
-    file = folder / "results.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    """What the run in this folder found: its results.json; empty when there is none, or none that can be read."""
+    try:
+        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def reason(folder: Path) -> str:
@@ -121,12 +141,15 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
         "wall_s": round(time.perf_counter() - clock, 1),
         "git_commit": _commit(),
     }
-    text = json.dumps(whole, indent=1, ensure_ascii=False)
-    (work / "results.json").write_text(text, encoding="utf-8")
+    text, incomplete = (
+        json.dumps(one, indent=1, ensure_ascii=False) for one in (whole, whole | {"status": "incomplete"})
+    )
+    write_text(work / "results.json", incomplete)  # what is true if its page cannot be written
     downloads = {"results.json": text.encode(), "params.yaml": asked.encode()}
     downloads |= {file.name: file.read_bytes() for file in sorted((work / "tables").glob("*.csv"))}
     html = page.report(book, whole, _shown(plan), downloads, cover=_cover(work, whole))
     (work / "report.html").write_text(html, encoding="utf-8")
+    write_text(work / "results.json", text)
     return whole["status"]
 
 

@@ -43,3 +43,15 @@ def expanded(value: Any) -> Any:
             f"{value}: the environment variable {unset[1]} is not set. Set it to a folder: {unset[1]}=..."
         )
     return text
+
+
+def absolute(value: Any, bounds: Any) -> Any:
+    """The value, or where it names a file from here (of a data set also a folder), its whole path, also inside lists.
+
+    A kernel runs in its notebook's folder, not here.
+    """
+    if isinstance(value, list):
+        return [absolute(v, bounds) for v in value]
+    path, of_data = os.path.expanduser(value), str(bounds).startswith("data set")
+    there = os.path.exists(path) if of_data and path else os.path.isfile(path) and os.path.splitext(path)[1]
+    return os.path.abspath(path) if there else value

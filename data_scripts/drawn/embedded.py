@@ -5,6 +5,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ def _holds(folder: Path, content: dict) -> bool:
     if not folder.exists():
         return False
     try:
-        found = json.loads((folder / "dataset.json").read_text())
+        found = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
         if found.get("generator") == content["generator"]:
             return found == content
     except (OSError, ValueError, AttributeError):  # no such file, no JSON, or JSON that is no dict
@@ -114,7 +115,7 @@ def _drawn(draft, draw, images, workers, title) -> list[tuple]:
                 bar.update()
             return rows
         # spawned, not forked: a fork of a process in which torch runs threads can hang
-        pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"), end_with_parent)
         try:
             for done in as_completed([pool.submit(draw, draft, chunk) for chunk in chunks]):
                 rows += done.result()
@@ -122,6 +123,12 @@ def _drawn(draft, draw, images, workers, title) -> list[tuple]:
         finally:
             pool.shutdown(cancel_futures=True)
     return sorted(rows, key=lambda row: row[0])
+
+
+def end_with_parent() -> None:
+    """In a worker: it ends as soon as the process that started it does, which may have been killed."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: parent and (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _write_csv(path, rows) -> None:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from helpers.errors import CourseError
 from helpers.pictures.images import read_layers
 
-from ..drawn.embedded import cores
+from ..drawn.embedded import cores, end_with_parent
 from ..drawn.face_paint import REGIONS  # in the order in which the authors' g_mask.py paints them, and with its ids
 from ..drawn.faces import PALETTE
 from ..getting.upstream import Arranged, Dataset, Part, pictures
@@ -124,7 +124,8 @@ def _painted(base: Path, made: Path, jobs: list[tuple[int, str]]) -> Iterator[tu
     with tqdm(total=len(jobs), desc="painting masks", unit="face", delay=2, leave=False) as bar:
         # spawned, not forked: a fork of a process in which torch runs threads can hang. Threads would take turns, since
         # most of the time goes into unpacking PNGs
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) if workers > 1 else None
+        spawn = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, spawn, end_with_parent) if workers > 1 else None
         try:
             for chunk, bad in zip(chunks, (pool.map if pool else map)(paint, chunks), strict=True):
                 yield from bad

@@ -1,6 +1,7 @@
 """The command `course`: a thin skin over reports and data_scripts."""
 
 import argparse
+import io
 import os
 import platform
 import shutil
@@ -24,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
 
     It is 2 also where the run found the mistake: a parameter that does not go with these pictures.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this locale cannot write is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     for ended in {"SIGTERM", "SIGHUP"} & {one.name for one in signal.Signals}:  # from outside: interrupted, too
         if signal.getsignal(getattr(signal, ended)) != signal.SIG_IGN:  # nohup wants it to go on
@@ -94,6 +97,7 @@ def _run(arguments) -> int:
     planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
     from .. import beside, runs  # what follows takes minutes; a mistake is told without waiting for it
 
+    beside.end_with_parent()
     if everything and arguments.jobs > 1:
         # the last are the longest: begun first, none of them is left to run alone
         codes = beside.run([["run", name, *_passed_on(arguments)] for name in names[::-1]], arguments.jobs)
