@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock
+
+from .errors import CourseError
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -32,6 +36,27 @@ def write_text(path: Path, text: str) -> None:
     """The text as a file, UTF-8, all of it or nothing."""
     with atomic(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may itself have to be made."""
+    return os.access(next(one for one in (folder, *folder.absolute().parents) if one.exists()), os.W_OK)
+
+
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """Alone with a file or folder that is to be made; who wants the same waits. The lock of a dead process is free.
+
+    Raises CourseError where nothing can be written beside it.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(place.with_name(f".{place.name}.lock")).acquire()
+    except OSError as error:
+        why = f"{place.parent} cannot be written ({error.strerror})"
+        raise CourseError(f"{place.name}: {why}. Name a folder for data and networks: COURSE_DATA=DIR") from None
+    with lock:
+        yield
 
 
 def readable(path: Path | str) -> str:

@@ -11,11 +11,17 @@ from pathlib import Path
 from helpers import door, parameters
 from helpers.door import REPO
 from helpers.errors import CourseError, nearest
+from helpers.files import writable
 
 from . import settings
 
 OUT = REPO / "reports" / "out"
 PROFILES = REPO / "reports" / "profiles"
+
+
+def usual_out() -> Path:
+    """Where reports go when nobody says where."""
+    return OUT if writable(OUT) else door.data_root() / "reports"
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from known import course_started
 
+from data_scripts.drawn import scenes
 from helpers.errors import CourseError
 from reports import page, plans, runs
 
@@ -110,6 +112,53 @@ def test_a_neighbour_that_cannot_be_read_harms_no_run(demo, tmp_path, text):
     (neighbour / "results.json").write_text(text, encoding="utf-8")
     (neighbour / "report.html").write_text("", encoding="utf-8")
     assert runs.write_index(tmp_path / "out").is_file()
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """`read_only(folder)`: nothing can be written there. Root may write everywhere else, so the system is not asked."""
+
+    def lock(folder):
+        usual_access, usual_open = os.access, os.open
+        inside = lambda path: Path(os.fsdecode(path)).absolute().is_relative_to(folder)  # noqa: E731
+
+        def opened(path, flags, *rest, **more):
+            if flags & (os.O_RDWR | os.O_WRONLY) and inside(path):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+            return usual_open(path, flags, *rest, **more)
+
+        monkeypatch.setattr(os, "access", lambda path, mode: usual_access(path, mode) and not inside(path))
+        monkeypatch.setattr(os, "open", opened)
+
+    return lock
+
+
+def test_a_project_that_is_only_read_has_its_reports_beside_the_data(read_only, data_home):
+    assert plans.usual_out() == plans.REPO / "reports" / "out"
+    read_only(plans.REPO)
+    assert plans.usual_out() == data_home / "reports"
+
+
+def test_shared_data_that_are_only_read_are_read_and_what_would_be_written_names_course_data(
+    read_only, data_home, album
+):
+    from helpers import pictures
+    from helpers.networks.training import Recipe, train
+
+    scenes.prepare(data_home, 60, 32, workers=1)
+    photos = pictures.load(data_home / "scenes")
+    recipe = Recipe("compact_vgg", size=32, epochs=1, batch=8)
+    before = train(recipe, photos)
+    there = {path for path in data_home.rglob("*")}
+    read_only(data_home)
+    after = train(recipe, photos)  # it is there
+    assert all(torch.equal(a, b) for a, b in zip(before.net.parameters(), after.net.parameters(), strict=True))
+    assert len(pictures.load(album)) == 6  # checked, and not remembered
+    assert {path for path in data_home.rglob("*")} == there
+    with pytest.raises(CourseError, match=r"models cannot be written \(Read-only.*COURSE_DATA=DIR"):
+        train(Recipe("compact_vgg", size=32, epochs=2, batch=8), photos)
+    with pytest.raises(CourseError, match=r"scenes-small: .* cannot be written.*COURSE_DATA=DIR"):
+        scenes.prepare(data_home, 60, 48, name="scenes-small", workers=1)
 
 
 # killed

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from tqdm import tqdm
 
-from helpers.files import atomic
+from helpers.files import atomic, locked
 
 Draw = Callable[[Path, Iterable[int]], list[tuple]]
 
@@ -54,8 +53,7 @@ def written(root: Path, content: dict, draw: Draw, tables: dict, workers: int | 
     folder = Path(root) / name
     if _holds(folder, content):
         return folder
-    Path(root).mkdir(parents=True, exist_ok=True)
-    with FileLock(Path(root) / f".{name}.lock"):
+    with locked(folder):
         if _holds(folder, content):  # drawn by another process, meanwhile
             return folder
         with atomic(folder) as draft:
@@ -127,8 +125,13 @@ def _drawn(draft, draw, images, workers, title) -> list[tuple]:
 
 def end_with_parent() -> None:
     """In a worker: it ends as soon as the process that started it does, which may have been killed."""
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: parent and (parent.join(), os._exit(1)), daemon=True).start()
+
+    def watch() -> None:
+        if parent := multiprocessing.parent_process():
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_csv(path, rows) -> None:

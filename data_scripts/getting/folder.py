@@ -4,9 +4,12 @@ A folder may have its own index.csv and classes.csv; or one sub-folder per class
 (`readings.py`); or `images/`, with labels.csv, attributes.csv and masks/ beside it; or only pictures.
 """
 
+import atexit
 import hashlib
 import json
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pandas as pd
 
 from helpers import door
 from helpers.errors import CourseError
-from helpers.files import atomic, readable, write_text
+from helpers.files import atomic, readable, writable, write_text
 from helpers.pictures.images import FORMATS
 
 from . import readings, strays, tables, verify
@@ -31,10 +34,19 @@ def arranged(place: Path, root: Path) -> Path:
     tables that are wrong and where nothing is.
     """
     key = hashlib.sha256(f"{place} {MEANING} {FORMATS}".encode()).hexdigest()[:8]
-    folder = root / "checked" / f"{door.manifest(place)}-{key}"
-    if not (folder / "index.csv").is_file():
-        _arrange(place, folder)
-    return folder
+    name = Path("checked") / f"{door.manifest(place)}-{key}"
+    if not (root / name / "index.csv").is_file():
+        root = root if writable(root) else _passing()
+        _arrange(place, root / name)
+    return root / name
+
+
+@cache
+def _passing() -> Path:
+    """Where nothing can be remembered: a folder that goes with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="course-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _arrange(place: Path, folder: Path) -> None:

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock
 
 from helpers import door
 from helpers.errors import CourseError
-from helpers.files import atomic
+from helpers.files import atomic, locked
 
 from . import sources, verify
 from .fetch import no_room
@@ -42,8 +41,7 @@ def prepare(name: str, root: Path, given: Path | None = None, force: bool = Fals
     if prepared(folder) and not force:
         return [f"{folder} is prepared; --force prepares it again"]
     sources.chosen(dataset, sources.places_of(name, root, given), online)  # with something missing nothing is written
-    Path(root).mkdir(parents=True, exist_ok=True)
-    with FileLock(Path(root) / f".{name}.lock"):
+    with locked(folder):
         if prepared(folder) and not force:  # by another process, meanwhile
             return [f"{folder} is prepared"]
         return _made(dataset, folder, given, online)

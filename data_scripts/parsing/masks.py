@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from filelock import FileLock
 from PIL import Image
 from tqdm.auto import tqdm
 
 from helpers import pictures
 from helpers.errors import CourseError
+from helpers.files import locked
 from helpers.pictures.images import fitted, read_image
 from helpers.pictures.photos import Photos
 
@@ -58,8 +58,7 @@ def write(dataset: str, parser: str, channels: str, root: Path, name: str | None
         **{"name": name, "generator": "masks", "parser": found.source, "regions": list(found.regions)},
         **{"size": found.size, "normalise": found.normalise, "source": pictures.manifest(photos.root)},
     }
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / f".{name}.lock"):
+    with locked(folder):
         if _content(folder) == content:
             return [f"{folder} is there, with these pictures and this parser"]
         left_out = _made(folder, photos, found, content)

@@ -11,10 +11,9 @@ from urllib.parse import urlparse
 import requests
 import torch
 import torchvision
-from filelock import FileLock
 
 from helpers.errors import CourseError, Missing, nearest
-from helpers.files import atomic
+from helpers.files import atomic, locked
 from helpers.networks import published
 from helpers.networks.state import read_state
 from helpers.pictures import data_root
@@ -139,11 +138,10 @@ def prepare(only: Iterable[str], root: Path, given: Path | None = None) -> list[
         raise CourseError(f"--from {given}: no such folder or file")
     if given is not None and given.is_file() and given.name not in {one.file for one in wanted}:
         raise CourseError(f"--from {given}: expected a file named {' or '.join(one.file for one in wanted)}")
-    Path(root).mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     missing: dict[Weights, str] = {}
     silent: dict[str | None, str] = {}
-    with FileLock(Path(root) / ".weights.lock"):
+    with locked(Path(root) / "weights"):
         for one in wanted:
             host = urlparse(one.url).hostname
             try:

@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     act.add_argument("--profile", help="a named set of parameters: quick, full, real, paper")
     act.add_argument("-p", dest="given", action="append", default=[], metavar="name=value", help="set a parameter")
     act.add_argument("-f", dest="file", type=Path, help="a YAML file of parameters")
-    act.add_argument("--out", type=Path, help="where reports go (default: reports/out)")
+    act.add_argument(
+        "--out", type=Path, help="where reports go (reports/out; $COURSE_DATA/reports if that is read-only)"
+    )
     act.add_argument("--force", action="store_true", help="run again, beside the finished run")
     act.add_argument(
         "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
@@ -89,7 +91,7 @@ def _params(arguments) -> int:
 
 def _run(arguments) -> int:
     given = dict(settings.parse(text) for text in arguments.given)
-    everything, out = arguments.notebook == "all", arguments.out or plans.OUT
+    everything, out = arguments.notebook == "all", arguments.out or plans.usual_out()
     if arguments.jobs < 1:
         raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
