@@ -1,7 +1,6 @@
 """Charts that label themselves: values against values, boxes, bars, histograms. helpers/figures.py hands them on."""
 
 import math
-import textwrap
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -10,11 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.category import StrCategoryFormatter
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from . import stats
+from .lettering import wrapped
 
-sns.set_theme(style="whitegrid", palette="colorblind", font_scale=1.05, rc={"figure.constrained_layout.use": True})
+PLAIN = {"figure.constrained_layout.use": True, "axes.formatter.useoffset": False}  # ticks that can be read alone
+sns.set_theme(style="whitegrid", palette="colorblind", font_scale=1.05, rc=PLAIN)
 
 WIDE, ALONE = 8.0, 6.5  # inches: of the widest figure whose text a phone can show, and of a single chart
 HATCHES = ["", "//", "..", "xx"]
@@ -68,9 +70,9 @@ def spread(
     return _drawn(draw, table, x, y, by, None, each, labels, chance, lying)
 
 
-def bars(values: Mapping[str, Any], chance: Chance = None, *, label: str, ax: Any = None) -> Any:
-    """A bar for each name (or name -> group), with the interval of an Estimate; 0 and what is missing are marked."""
-    groups = {wrapped(n, 2): v if isinstance(v, Mapping) else {"": v} for n, v in values.items()}
+def bars(values: Mapping[str, Any], chance: Chance = None, *, label: str, by: str = "", ax: Any = None) -> Any:
+    """A bar for each name (or name -> group, which `by` heads), with an Estimate's interval; 0 and gaps are marked."""
+    groups = {n: v if isinstance(v, Mapping) else {"": v} for n, v in values.items()}
     hues = list(dict.fromkeys(h for v in groups.values() for h in v))
     numbers = [[_three(v.get(h, math.nan)) for v in groups.values()] for h in hues]
     value, low, high = np.array(numbers, float).reshape(len(hues), len(groups), 3).transpose(2, 0, 1)
@@ -79,12 +81,13 @@ def bars(values: Mapping[str, Any], chance: Chance = None, *, label: str, ax: An
     lying, ranged = _long(values, wide), bool(np.isfinite(reach).any())
     size = (ALONE, 1.6 + 0.3 * value.size + 0.1 * len(groups) if lying else 3.8)
     figure, axis = _axis(ax, size)
+    ends = np.stack([value, low, high])
+    faint = 0.005 * abs(ends[np.isfinite(ends)]).max(initial=0)
     if value.size:
         look: dict[str, Any] = {"kind": "barh" if lying else "bar", "width": 0.8, "rot": 0}
         look |= {"xerr" if lying else "yerr": reach, "capsize": 3} if ranged else {}
-        pd.DataFrame(np.nan_to_num(value).T, list(groups), hues).plot(ax=axis, legend=False, ec="white", **look)
-    ends = np.stack([value, low, high])
-    faint = 0.005 * abs(ends[np.isfinite(ends)]).max(initial=0)
+        tall = np.where(abs(value) > faint, value, 0)  # a faint one's mark stands on the axis, not below on the names
+        pd.DataFrame(tall.T, [wrapped(n, 2) for n in groups], hues).plot(ax=axis, legend=False, ec="white", **look)
     drawn = [c for c in axis.containers if hasattr(c, "patches")]
     for container, row, hatch in zip(drawn, value, HATCHES * len(hues), strict=False):
         marks = ["–" if math.isnan(v) else "" if abs(v) > faint else "0" if abs(v) < 1e-9 else f"{v:.1g}" for v in row]
@@ -99,7 +102,7 @@ def bars(values: Mapping[str, Any], chance: Chance = None, *, label: str, ax: An
     level = chance if chance is not None or len(own) != 1 else own.pop()
     _chance(axis, level, lying)
     said = in_words({(n, h): e for n, v in groups.items() for h, e in v.items()})
-    return _done(figure, ax, "", [f"bars of {label}: {said}"], level)
+    return _done(figure, ax, by, [f"bars of {label}: {said}"], level)
 
 
 def histogram(
@@ -142,12 +145,20 @@ def _drawn(draw, table, x, y, by, style, each, labels, chance, lying=False):
         if not len(part):
             axis.text(0.5, 0.5, said, ha="center", va="bottom", transform=axis.transAxes)
         axis.margins(0.07)
-        axis.set(xlabel=b if lying else a, ylabel=a if lying else b, title=key if each else "")
+        axis.set(
+            xlabel=b if lying else a, ylabel=a if lying else b, title=wrapped(key, size[0] / columns) if each else ""
+        )
         for side, values in ((axis.xaxis, part[a]), (axis.yaxis, part[b])):
             if not lying and _whole(values):
                 side.set_major_locator(MaxNLocator(8, integer=True))
+            elif isinstance(side.get_major_formatter(), StrCategoryFormatter):
+                side.set_ticks(side.get_majorticklocs(), [wrapped(t.get_text(), 2) for t in side.get_majorticklabels()])
         _chance(axis, levels.get(key) if by_panel else levels, lying)
         text.append(f"{b} against {a}{f' ({key})' if each else ''}: {said}")
+    for axis in axes.flat[: len(cases)]:  # what hardly moves is shown as a level line
+        (low, high), least = axis.get_ylim(), 0.001 * max(map(abs, axis.get_ylim()))
+        if not lying and high - low < least:
+            axis.set_ylim((low + high - least) / 2, (low + high + least) / 2)
     for axis in axes.flat[len(cases) :]:
         axis.set_axis_off()
     title = f"{by} (colour), {style} (marker)" if by and style and by != style else by or style or ""
@@ -189,9 +200,10 @@ def _done(figure, ax, title: str, text: list[str], chance: Chance, headings=()):
     for legend in list(figure.legends):  # that of the panels before
         legend.remove()
     if handles:
-        columns = max(1, 72 // (max(map(len, handles)) + 7))
+        names = [wrapped(name, 4) for name in handles]
+        columns = max(1, 72 // (max(len(line) for name in names for line in name.split("\n")) + 7))
         look = {"title": title or None, "fontsize": "small", "ncols": columns, "loc": "outside lower center"}
-        figure.legend(list(handles.values()), list(handles), **look)
+        figure.legend(list(handles.values()), names, **look)
     levels = _levels(chance)
     described(figure, "; ".join(text) + f"; {in_words(levels)}" * bool(levels))
     return figure if ax is None else ax
@@ -212,13 +224,6 @@ def _long(names: Iterable, wide: float) -> bool:
     """Whether names do not stand side by side below an axis of that many inches."""
     lines = [max(map(len, f"{n} ".split("\n"))) for n in names]
     return max(lines, default=0) * len(lines) > 9 * wide
-
-
-def wrapped(text: Any, side: float) -> str:
-    """In lines of that many inches."""
-    wide = max(8, int(side * 11.5))
-    lines = [line if len(line) <= wide else line.replace("_", " ") for line in str(text).split("\n")]
-    return "\n".join(textwrap.fill(line, wide) for line in lines)
 
 
 def in_words(values: Any, digits: int = 2) -> str:

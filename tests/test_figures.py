@@ -254,11 +254,43 @@ def test_a_bar_of_nothing_and_a_missing_one_are_marked(name):
 def test_bars_of_groups_differ_in_colour_and_hatch():
     figure = figures.bars({"men": {"tied": 0.1, "balanced": 0.2}, "women": {"tied": 0.3}}, chance=0.5, label="accuracy")
     (axis,) = figure.axes
-    assert legend_of(figure)[1] == ["chance", "tied", "balanced"]
+    assert legend_of(figure) == ("", ["chance", "tied", "balanced"])
     assert len({p.get_facecolor() for p in axis.patches}) == 2
     assert len({p.get_hatch() for p in axis.patches}) == 2
     assert [t.get_text() for t in axis.texts if t.get_text()] == ["–"]  # women, balanced
     assert figure.alt == "Bars of accuracy: men tied 0.10, men balanced 0.20, women tied 0.30; chance 0.50."
+
+
+def test_the_legend_of_grouped_bars_says_what_the_groups_are():
+    figure = figures.bars({"men": {"tied": 0.1, "balanced": 0.2}}, label="accuracy", by="trained on")
+    assert legend_of(figure) == ("trained on", ["tied", "balanced"])
+
+
+@pytest.mark.parametrize("name", ["a", "a name so long that bars lie down"])
+def test_the_mark_of_a_tiny_negative_bar_covers_no_name(name):
+    (axis,) = figures.bars({name: -4e-4, f"{name} 2": 0.5, f"{name} 3": -0.3}, label="gain").axes
+    axis.figure.canvas.draw()
+    (mark,) = [text for text in axis.texts if text.get_text()]
+    assert mark.get_text() == "-0.0004"
+    zero, at = axis.transData.transform((0, 0)), mark.get_window_extent()
+    assert at.x0 > zero[0] if axis.yaxis_inverted() else at.y0 > zero[1]  # on the side where no names stand
+
+
+@pytest.mark.parametrize("y", [[0.97601, 0.97602, 0.976], [1e4, 1e4 + 0.1, 1e4 + 0.2], [0.5, 0.5 + 1e-9, 0.5]])
+def test_ticks_can_be_read_without_an_offset_and_what_hardly_moves_is_level(y):
+    figure = figures.against(pd.DataFrame({"x": [1, 2, 3], "y": y}), "x", "y", lines=True)
+    figure.canvas.draw()
+    (axis,) = figure.axes
+    assert axis.yaxis.get_offset_text().get_text() == ""
+    low, high = axis.get_ylim()
+    assert low < min(y) <= max(y) < high
+    assert max(y) - min(y) < 0.1 * (high - low)
+
+
+def test_panels_that_share_an_axis_are_not_cut_to_the_one_that_hardly_moves():
+    table = pd.DataFrame({"x": [1, 2] * 2, "y": [0.97601, 0.97602, 0.2, 0.9], "net": ["a", "a", "b", "b"]})
+    low, high = figures.against(table, "x", "y", lines=True, each="net").axes[0].get_ylim()
+    assert low < 0.2 < 0.976 < high
 
 
 def test_a_histogram_says_its_shares_in_per_cent():
