@@ -15,7 +15,8 @@ import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
 
-from .charts import WIDE, against, bars, described, histogram, in_words, spread, wrapped  # noqa: F401  one door
+from .charts import WIDE, against, bars, described, histogram, in_words, spread  # noqa: F401  one door
+from .lettering import plain, wrapped
 
 LINES = [("black", "white", "-"), ("#f0e442", "black", "--"), ("#56b4e9", "black", ":")]  # outlines: colour, edge, dash
 Texts = Sequence | None
@@ -38,7 +39,7 @@ def grid(rows: int, columns: int, side: float = 2.0, head: float = 0.3) -> tuple
 def picture(axis: Any, image: torch.Tensor, title: str = "") -> None:
     """One uint8 picture `(3, H, W)`."""
     axis.imshow(shown(image))
-    axis.set_title(title, fontsize="small")
+    axis.set_title(plain(title), fontsize="small")
 
 
 def overlay(axis: Any, image: torch.Tensor, values: torch.Tensor, title: str = "", top: float = 0, signed: bool = True):
@@ -52,7 +53,7 @@ def overlay(axis: Any, image: torch.Tensor, values: torch.Tensor, title: str = "
     colours[:, 3] = np.abs(at) ** 0.7 * 0.85
     strength = np.clip(values.detach().cpu().double().numpy() / (top or _top(values)), -1, 1)
     axis.imshow(shown(image).mean(-1) * 0.6 + 90, cmap="gray", vmin=0, vmax=255)
-    axis.set_title(title, fontsize="small")
+    axis.set_title(plain(title), fontsize="small")
     return axis.imshow(strength, cmap=ListedColormap(colours), vmin=at[0], vmax=1)
 
 
@@ -106,14 +107,18 @@ def overlays(
                 if of_column is not None:
                     _outline(axis, of_column[i], style)
         if across:
-            column[0].text(-0.06, 0.5, n, rotation=90, ha="right", va="center", transform=column[0].transAxes)
+            column[0].text(
+                -0.06, 0.5, wrapped(n, side), rotation=90, ha="right", va="center", transform=column[0].transAxes
+            )
     if drawn is not None:
         whose = "all maps" if shared or len(maps) == 1 else f"each {'row' if across else 'column'}'s maps"
         bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=min(1, 4 / figure.get_figwidth()), aspect=30)
         bar.set_label(f"{label}\n(1: 99.5th percentile of {whose})", fontsize="small")
         bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
         bar.ax.set_facecolor("0.75")  # the grey of the pictures below
-    keys = [plt.Line2D([], [], label=n, **_stroke(line)) for n, line in zip(outlines or {}, LINES, strict=False)]
+    keys = [
+        plt.Line2D([], [], label=wrapped(n, 4), **_stroke(line)) for n, line in zip(outlines or {}, LINES, strict=False)
+    ]
     if keys:
         figure.legend(handles=keys, loc="outside upper center", ncols=3, fontsize="small")
     said = "".join(f"; {n}{_list(some)}" for n, some in (notes or {}).items())

@@ -23,7 +23,7 @@ import torch
 from IPython.display import HTML, Markdown, display
 from tqdm.auto import tqdm
 
-from . import check, parameters, pictures, provenance
+from . import check, lettering, parameters, pictures, provenance
 from .files import atomic
 from .pictures.photos import Photos
 from .stats import Estimate, Verdict
@@ -79,10 +79,9 @@ class Run:
         """Note which data this run reads, and what was left out of it; shows a line when something was."""
         self.results["provenance"]["data"][name or photos.root.name] = pictures.manifest(photos.root)
         self.results["skipped"] += [{"file": file, "reason": reason} for file, reason in photos.skipped]
-        if photos.skipped:
-            said = f"{len(photos.skipped)} file(s) left out of {photos.root.name}"
-            self.note(f"{said}; the list is at the end of the page")
-        for text in photos.notes:
+        out = f"{len(photos.skipped)} file(s) left out of {photos.root.name}; the list is at the end of the page"
+        words = "".join([*photos.classes, *photos.table["image"]])
+        for text in [out] * bool(photos.skipped) + [*photos.notes, *lettering.fonts(words)]:
             self.note(text)
         self._drawn.append(provenance.drawn(photos.root))
         self._write()
