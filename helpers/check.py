@@ -107,7 +107,7 @@ def of_network(
     `grid`: Grad-CAM looks into it (True, or at the layer of this name); `halves`: its grid has a middle; `explains`:
     these methods work.
     """
-    image = torch.rand(1, 3, at, at, device=classifier.device)
+    image = classifier.prepared(torch.randint(256, (1, 3, at, at), dtype=torch.uint8))
     layer = grid if isinstance(grid, str) else None
     for method in ["gradcam"] * bool(grid) + [*explains]:
         try:

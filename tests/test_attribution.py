@@ -314,21 +314,35 @@ def test_lrp_refuses_a_batch_norm_it_cannot_merge_and_a_layer_that_runs_twice():
 FEW = {"scorecam": {"max_units": 8}, "lime": {"samples": 12, "segments": 9}}
 
 
+@pytest.fixture
+def explained(name, resnet):
+    """A network that the method of this name can explain."""
+    return transformer() if "rollout" in name else resnet
+
+
+def transformer():
+    torch.manual_seed(1)
+    sizes = {"image_size": 64, "patch_size": 16, "num_layers": 2, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 8}
+    model = models.VisionTransformer(**sizes, num_classes=7).eval()
+    nn.init.normal_(model.heads.head.weight)  # torchvision begins with zeros
+    return model
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_maps_are_finite_at_input_size_and_the_same_every_time(name, resnet, pictures):
+def test_maps_are_finite_at_input_size_and_the_same_every_time(name, explained, pictures):
     images, targets = pictures
-    maps = attribute(name, resnet, images, targets, **FEW.get(name, {}))
+    maps = attribute(name, explained, images, targets, **FEW.get(name, {}))
     assert maps.shape == (5, 64, 64)
     assert torch.isfinite(maps).all()
     assert not maps.requires_grad
-    assert torch.equal(maps, attribute(name, resnet, images, targets, **FEW.get(name, {})))
+    assert torch.equal(maps, attribute(name, explained, images, targets, **FEW.get(name, {})))
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_batch_gives_what_one_by_one_gives(name, resnet, pictures):
+def test_a_batch_gives_what_one_by_one_gives(name, explained, pictures):
     images, targets = pictures
     # float64: kernels round differently for other batch sizes, and in float32 that flips a max-pool now and then
-    model, images = copy.deepcopy(resnet).double(), images.double()
+    model, images = copy.deepcopy(explained).double(), images.double()
     few = FEW.get(name, {})
     together = attribute(name, model, images, targets, **few)
     assert close(attribute(name, model, images, targets, budget=1, **few), together, 1e-9)
@@ -363,12 +377,13 @@ def same_belongings(a, b):
 
 
 @pytest.fixture
-def lived_in():
+def lived_in(name):
     """A model in the middle of training: mixed flags, gradients, in-place ReLUs."""
     torch.manual_seed(1)
-    model = calibrated(CompactResNet(num_classes=7)).train()
-    model.bn1.eval()
-    model.conv1.weight.requires_grad_(False)
+    model = transformer().train() if "rollout" in name else calibrated(CompactResNet(num_classes=7)).train()
+    frozen, norm = (model.conv_proj, model.encoder.ln) if "rollout" in name else (model.conv1, model.bn1)
+    norm.eval()
+    frozen.weight.requires_grad_(False)
     model(torch.randn(2, 3, 64, 64)).sum().backward()
     return model
 
@@ -396,7 +411,8 @@ def test_the_model_is_left_exactly_as_found(name, lived_in, pictures):
     assert same_belongings(belongings(lived_in), before)
 
 
-def test_lrp_keeps_the_parameter_objects_where_zennit_swaps_them(lived_in, pictures, monkeypatch):
+@pytest.mark.parametrize("name", ["lrp"])
+def test_lrp_keeps_the_parameter_objects_where_zennit_swaps_them(name, lived_in, pictures, monkeypatch):
     before, expected = belongings(lived_in), attribute("lrp", lived_in, *pictures)
     monkeypatch.setattr("zennit.core.ParamMod.__call__", assign_as_newer_zennit)
     assert torch.equal(attribute("lrp", lived_in, *pictures), expected)
@@ -413,7 +429,8 @@ def test_the_model_is_left_exactly_as_found_after_an_error_inside(name, lived_in
         if len(calls) > run:  # the first run only measures
             raise RuntimeError("out of memory")
 
-    handle = lived_in.avgpool.register_forward_pre_hook(fail)
+    last = lived_in.heads if "rollout" in name else lived_in.avgpool
+    handle = last.register_forward_pre_hook(fail)
     before = belongings(lived_in)
     with torch.no_grad():
         try:
@@ -483,7 +500,7 @@ X, T = torch.zeros(2, 3, 64, 64), torch.tensor([0, 1])
 BAD = {
     "unknown method": (("gradcan", X, T), {}, r"'gradcan'.*lrp.*Did you mean `gradcam`"),
     "one image without batch": (("gradcam", X[0], T), {}, r"images has shape \(3, 64, 64\).*image\[None\]"),
-    "grey images": (("gradcam", X[:, :1], T), {}, r"images has shape \(2, 1, 64, 64\)"),
+    "grey images": (("gradcam", X[:, :1], T), {}, r"images of shape \(1, 64, 64\) are not taken.*3 channels"),
     "no images": (("gradcam", X[:0], T[:0]), {}, r"images has shape \(0, 3"),
     "bytes": (("gradcam", X.byte(), T), {}, "images is torch.uint8"),
     "an array": (("gradcam", X.numpy(), T), {}, "images is ndarray"),
@@ -536,6 +553,65 @@ def test_a_model_without_class_scores_is_refused(model, message):
         attribute("saliency", model, X, T)
 
 
+class Several(nn.Module):
+    """Class scores among other things, as some libraries' networks give them."""
+
+    def __init__(self, pack):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 7))
+        self.pack = pack
+
+    def forward(self, x):
+        return self.pack(self.net(x))
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    "pack",
+    [lambda s: (s,), lambda s: (s, s), lambda s: {"logits": s}, lambda s: [s, None]],
+    ids=["tuple of one", "tuple", "dict", "list"],
+)
+def test_a_model_that_gives_several_things_is_refused_by_all_methods_in_the_same_words(name, pack):
+    told = r"^the model's output for one image is not a tensor; expected class scores \(1, C\)\. Wrap the model in one "
+    with pytest.raises(ValueError, match=told + "that returns only its logits$"):
+        attribute(name, Several(pack), X, T)
+
+
+# What degenerates, and other pictures -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [m for m in METHODS if "rollout" not in m])
+def test_a_head_of_zeros_has_maps_that_are_finite(name, resnet, pictures):
+    model = copy.deepcopy(resnet)
+    nn.init.zeros_(model.fc.weight)
+    nn.init.zeros_(model.fc.bias)
+    maps = attribute(name, model, *pictures, **FEW.get(name, {}))
+    assert maps.isfinite().all()
+    if name not in ("random", "scorecam"):  # which weighs all units alike where they change nothing
+        assert not maps.any()
+
+
+def test_lrp_of_a_dead_network_and_of_a_dead_layer_is_zero(resnet, pictures):
+    model = copy.deepcopy(resnet)
+    nn.init.zeros_(model.fc.weight)  # the bias still gives a score, and receives nothing
+    nn.init.ones_(model.fc.bias)
+    assert not attribute("lrp", model, *pictures).any()
+    dead = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 5), nn.ReLU(), nn.Linear(5, 2))
+    nn.init.constant_(dead[0].bias, -1e3)
+    assert not attribute("lrp", dead, torch.randn(2, 3, 8, 8), [0, 1]).any()
+
+
+@pytest.mark.parametrize("name", [m for m in METHODS if "rollout" not in m])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pictures_have_as_many_channels_as_the_model_takes(name, channels):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert last_conv(model)[0] == "1"
+    maps = attribute(name, model, torch.randn(2, channels, 24, 24), [0, 1], **FEW.get(name, {}))
+    assert maps.shape == (2, 24, 24)
+    assert maps.isfinite().all()
+
+
 def test_a_model_that_gives_nan_is_refused_and_not_explained(resnet):
     model = copy.deepcopy(resnet)
     model.fc.bias.data[0] = float("nan")
@@ -561,7 +637,7 @@ def photos(real_data):
     from torchvision.transforms import functional as tf
 
     folder = real_data / "imagenette224"
-    with open(folder / "classes.csv") as file:
+    with open(folder / "classes.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[::3]
     paths = [sorted((folder / row["folder"]).glob("*.JPEG"))[1] for row in rows]
     pixels = torch.stack([tf.to_tensor(Image.open(path).convert("RGB")) for path in paths])

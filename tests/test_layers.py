@@ -30,6 +30,7 @@ LAST = {
     "regnet_y_400mf": "trunk_output.block4.block4-5.activation",
     "convnext_tiny": "features.7.2",
     "swin_t": "permute",  # channels last inside; this gives (N, K, u, v)
+    "vit_b_16": "encoder.layers.encoder_layer_11.ln_1",  # after its attention, patches decide nothing
 }
 
 
@@ -52,9 +53,15 @@ def test_last_conv_of_maxvit_is_a_grid():
     assert name == "blocks.3.layers.1.layers.grid_attention.departition_op"
 
 
-def test_a_transformer_on_tokens_has_no_last_conv_and_the_error_names_its_layers():
-    with pytest.raises(ValueError, match=r"VisionTransformer has no convolution-like.*layer=.*encoder_layer_11"):
-        last_conv(build("vit_b_16"))
+def test_tokens_that_come_from_no_convolution_make_no_grid_and_the_error_names_the_last_layers():
+    class Net(nn.Sequential):
+        pass
+
+    model = Net(nn.Unfold(2, stride=2), nn.Linear(16, 8), nn.Flatten(), nn.Linear(96, 2))
+    with pytest.raises(
+        ValueError, match=r"Net has no convolution-like.*no tokens that make a grid.*layer=.*1 \(1, 12, 8"
+    ):
+        last_conv(model, size=8)
 
 
 def test_a_dense_network_has_no_last_conv():

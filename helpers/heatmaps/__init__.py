@@ -1,4 +1,4 @@
-"""Image -> heatmap: one door, `attribute`, for every method; see `helpers.heatmaps.methods` and `.forward_only`."""
+"""Image -> heatmap: one door, `attribute`, for every method of `.methods`, `.forward_only` and `.attention`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,8 @@ from torch import nn
 
 from ..errors import nearest
 from ..networks.layers import Output, class_scores, explaining, last_grid, named_layer, trace
-from . import forward_only  # noqa: F401  its methods join METHODS
+from ..networks.tokens import patch_grid
+from . import attention, forward_only  # noqa: F401  their methods join METHODS
 from .methods import METHODS, Batch, Method
 
 # Larger batches leave the processor's cache: Grad-CAM at 448 px, 5.8 images per second with this and 5.1 with 1 GiB
@@ -28,7 +29,7 @@ def attribute(
 ) -> torch.Tensor:
     """Heatmaps (N, H, W): signed, unnormalised, at input size, on the device of `model`, left exactly as found.
 
-    images   (N, 3, H, W), float, normalised for the model
+    images   (N, C, H, W), float, normalised for the model
     targets  (N,), the class outputs to explain; with one output unit: 1 explains the logit, 0 its negative
     layer    where CAM methods look, by default `last_conv(model)`; the others do not look at one layer
     budget   bytes that one batch may take, about; one image at a time where even that takes more. A processor uses less
@@ -87,7 +88,8 @@ def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30) ->
         targets = targets.to(like.device)
         firsts = range(0, len(images), rows)
         parts = ((i, to_model(images[i : i + rows], form), targets[i : i + rows]) for i in firsts)
-        yield (Batch(model, some, asked, module, i, rows) for i, some, asked in parts)
+        patches = patch_grid(outputs)
+        yield (Batch(model, some, asked, module, i, rows, patches) for i, some, asked in parts)
 
 
 def _trace_fastest(model, one, device) -> tuple[list[Output], torch.memory_format]:
@@ -95,18 +97,25 @@ def _trace_fastest(model, one, device) -> tuple[list[Output], torch.memory_forma
     if device.type == "cpu":
         try:  # channels last: 1.2 times the images per second; the same sums in another order
             return trace(model, one(torch.channels_last)), torch.channels_last
-        except RuntimeError:  # models that flatten with .view() need the other order
+        except (RuntimeError, AssertionError):  # models that flatten with .view() need the other order
             pass
-    return trace(model, one(torch.contiguous_format)), torch.contiguous_format
+    try:
+        return trace(model, one(torch.contiguous_format)), torch.contiguous_format
+    except (RuntimeError, AssertionError) as error:
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            raise
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        shape = tuple(one(torch.contiguous_format).shape[1:])
+        raise ValueError(f"images of shape {shape} are not taken by this {type(model).__name__}: {said}") from error
 
 
 def _checked(images, targets) -> torch.Tensor:
     """The targets as int64 (N,), or ValueError for images or targets that cannot be meant."""
     if not isinstance(images, torch.Tensor) or not images.is_floating_point():
         kind = images.dtype if isinstance(images, torch.Tensor) else type(images).__name__
-        raise ValueError(f"images is {kind}; expected a float tensor (N, 3, H, W), normalised for the model")
-    if images.ndim != 4 or images.shape[1] != 3 or images.numel() == 0:
-        raise ValueError(f"images has shape {tuple(images.shape)}; expected (N, 3, H, W). One image: image[None]")
+        raise ValueError(f"images is {kind}; expected a float tensor (N, C, H, W), normalised for the model")
+    if images.ndim != 4 or images.numel() == 0:
+        raise ValueError(f"images has shape {tuple(images.shape)}; expected (N, C, H, W). One image: image[None]")
     if not images.sum(dtype=torch.float64).isfinite():  # counting them takes twenty times longer than one sum
         bad = int((~torch.isfinite(images)).sum())
         raise ValueError(f"images has {bad} NaN or infinite values of {images.numel()}; clean them before explaining")

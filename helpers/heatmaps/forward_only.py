@@ -4,7 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from ..networks.layers import Output, class_scores, hooked
-from .methods import Batch, as_grid, as_maps, check_resolution, generator, method, no_graph, whole_number
+from ..networks.tokens import as_grid
+from .methods import Batch, as_maps, check_resolution, generator, method, no_graph, whole_number
 
 
 def no_graph_but_layer(outputs: list[Output], layer: str | None) -> int:
@@ -40,8 +41,9 @@ def scorecam(batch: Batch, *, relu: bool = True, resolution: str = "input", max_
 def layer_output(batch: Batch) -> torch.Tensor:
     """What the layer gives for the images, (b, K, u, v)."""
     seen: list[torch.Tensor] = []
+    at = batch.images.shape[2:], batch.patches
     # a copy: what follows may write into it, as DenseNet's last ReLU does
-    with hooked(batch.layer, lambda module, inputs, output: seen.append(as_grid(output).clone())):
+    with hooked(batch.layer, lambda module, inputs, output: seen.append(as_grid(output, *at).clone())):
         batch.model(batch.images)
     if not seen:
         raise ValueError("layer does not run when the model does; pass layer= with one that does")
@@ -61,7 +63,7 @@ def _masked_scores(batch: Batch, A: torch.Tensor, image: torch.Tensor, unit: tor
 
 
 def _scores(batch: Batch, pictures: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """The targets' scores (r,) for other pictures (r, 3, H, W), in the memory format that the images came in."""
+    """The targets' scores (r,) for other pictures (r, C, H, W), in the memory format that the images came in."""
     last = batch.images.is_contiguous(memory_format=torch.channels_last) and not batch.images.is_contiguous()
     pictures = pictures.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
     return class_scores(batch.model(pictures), targets)
@@ -99,7 +101,7 @@ def lime(
 
 
 def superpixels(image: torch.Tensor, segments: int) -> torch.Tensor:
-    """SLIC's labels (H, W), 0 to about `segments` - 1, of one image (3, H, W), which SLIC scales to 0 to 1."""
+    """SLIC's labels (H, W), 0 to about `segments` - 1, of one image (C, H, W), which SLIC scales to 0 to 1."""
     from skimage.segmentation import slic  # a third of a second, which only this method should cost
 
     pixels = image.permute(1, 2, 0).float().cpu().numpy()

@@ -20,7 +20,7 @@ to 0.6). SqueezeNet has no dense layer and keeps all.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -63,7 +63,7 @@ def rules(model: nn.Module, images: torch.Tensor, epsilon: float) -> Iterator[nn
             (AvgPool, Norm()),
             (BatchNorm, Pass()),
             (Convolution, ZPlus(**no_bias)),
-            (nn.Linear, Epsilon(Stabilizer(epsilon, norm_scale=True), **no_bias)),
+            (nn.Linear, Epsilon(stabiliser(epsilon), **no_bias)),
         ],
         canonizers=[ResNetCanonizer()],
     )
@@ -77,6 +77,17 @@ def rules(model: nn.Module, images: torch.Tensor, epsilon: float) -> Iterator[nn
         composite.remove()
         for m, eps in norms:
             m.eps = eps
+
+
+def stabiliser(epsilon: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """z (N, C) -> the denominators of the epsilon rule; 1 where an image's z are all 0, so that 0 / 0 is 0."""
+    plain = Stabilizer(epsilon, norm_scale=True)
+
+    def denominators(z):
+        found = plain(z)
+        return torch.where(found == 0, 1, found)
+
+    return denominators
 
 
 def relevance(model: nn.Module, images: torch.Tensor, targets: torch.Tensor, epsilon: float = 0.25) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The ways from an image to a heatmap, each a function of one `Batch`; `helpers.heatmaps.attribute` calls them.
 
-Those that only ask the model are in `helpers.heatmaps.forward_only`. A notebook adds its own with the decorator, and
-`attribute("mine", ...)` finds it:
+Those that only ask the model are in `.forward_only`, those that follow attention in `.attention`. A notebook adds its
+own with the decorator, and `attribute("mine", ...)` finds it:
 
     @method(head_graph, layer=True)
     def mine(batch, *, relu=True): ...
@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..networks.layers import Output, class_scores, hooked
+from ..networks.tokens import as_grid
 from . import lrp as lrp_rules
 
 
@@ -27,11 +28,12 @@ class Batch(NamedTuple):
     """What a method gets: a few images that fit in memory together. It returns their maps (b, H, W)."""
 
     model: nn.Module
-    images: torch.Tensor  # (b, 3, H, W)
+    images: torch.Tensor  # (b, C, H, W)
     targets: torch.Tensor  # (b,)
     layer: Any  # the nn.Module where methods look that look at one, else None
     first: int  # the position of images[0] among all images
     rows: int  # so many images fit in memory
+    patches: tuple[int, ...] | None = None  # (u, v), where the model works on tokens
 
 
 Function = Callable[..., torch.Tensor]  # (batch, *, options) -> maps (b, H, W)
@@ -102,10 +104,11 @@ def head_gradients(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     captum's LayerGradCam needs the same one forward and one backward from the top to the layer (a test compares), but
     records and holds the graph of the whole network; cut here, several times as many images fit into a batch.
     """
-    seen = []
+    seen, size = [], batch.images.shape[2:]
 
     def cut(module, inputs, output):
-        seen.append(as_grid(output).detach().requires_grad_())
+        as_grid(output, size, batch.patches)  # raises where it is none
+        seen.append(output.detach().requires_grad_())
         return seen[-1].clone()  # what follows may write into its input, as DenseNet's last ReLU does
 
     with hooked(batch.layer, cut):
@@ -115,19 +118,14 @@ def head_gradients(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         (g,) = torch.autograd.grad(scores.sum(), seen[-1], allow_unused=True)  # [-1]: its last run
     if g is None:
         raise ValueError("layer has no influence on the model's output; pass layer= with one that runs before it")
-    return seen[-1].detach(), g
-
-
-def as_grid(output: Any) -> torch.Tensor:
-    """What a layer gave, or ValueError if that is no grid (N, K, u, v)."""
-    if not isinstance(output, torch.Tensor) or output.ndim != 4:
-        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise ValueError(f"layer gives {shape}; expected a grid (N, K, u, v). Pass layer= with one that gives it")
-    return output
+    A, dA = (as_grid(some, size, batch.patches) for some in (seen[-1].detach(), g))
+    if g.any() and not dA.any():
+        raise ValueError("layer decides by its class token alone; pass layer= with one before the last attention")
+    return A, dA
 
 
 def input_gradients(batch: Batch, images: torch.Tensor) -> torch.Tensor:
-    """d score / d images, (b, 3, H, W)."""
+    """d score / d images, (b, C, H, W)."""
     x = images.detach().clone().requires_grad_()
     scores = class_scores(batch.model(x), batch.targets)
     return torch.autograd.grad(scores.sum(), x)[0]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import nearest
+from .tokens import last_tokens
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveMaxPool2d, nn.AdaptiveAvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d)
 WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -105,13 +106,16 @@ class Output(NamedTuple):
 
 @torch.no_grad()
 def trace(model: nn.Module, image: torch.Tensor) -> list[Output]:
-    """Every module's output for one image (1, 3, H, W), in the order the modules finish; the model's is last."""
+    """Every module's output for one image (1, C, H, W), in the order the modules finish; the model's is last.
+
+    Of the model itself only a tensor: what it gives in a tuple or a dict has no order that says which are the scores.
+    """
     names = {module: name for name, module in model.named_modules()}
     outputs, alive = [], []
 
     def note(module, inputs, output):
         several = output.values() if isinstance(output, dict) else output
-        for t in several if isinstance(output, dict | tuple | list) else [output]:
+        for t in several if isinstance(output, dict | tuple | list) and module is not model else [output]:
             if isinstance(t, torch.Tensor):
                 memory = t.untyped_storage()
                 same = (id(t), 0 if t.is_inference() else t._version)
@@ -127,12 +131,14 @@ def trace(model: nn.Module, image: torch.Tensor) -> list[Output]:
 def last_conv(model: nn.Module, image: torch.Tensor | None = None, size: int = 224) -> tuple[str, nn.Module]:
     """Name and module of the last convolution-like layer that runs before pooling: where Grad-CAM looks by default.
 
-    Found by running `image` (1, 3, H, W), or zeros of `size` pixels. Raises ValueError naming the model's layers when
-    none is found, as for a transformer that works on tokens; pass `layer=` then.
+    Of a transformer, what its last attention is given: see `helpers.networks.tokens`, which also makes a grid of it.
+    Found by running `image` (1, C, H, W), or zeros of `size` pixels. Raises ValueError naming the model's layers when
+    none is found; pass `layer=` then.
     """
     if image is None:
         like = next(model.parameters(), torch.empty(0))
-        image = torch.zeros(1, 3, size, size, device=like.device, dtype=like.dtype)
+        colours = next((m.in_channels for m in model.modules() if isinstance(m, nn.Conv2d)), 3)
+        image = torch.zeros(1, colours, size, size, device=like.device, dtype=like.dtype)
     return last_grid(trace(model, image))
 
 
@@ -141,8 +147,10 @@ def last_grid(outputs: list[Output]) -> tuple[str, nn.Module]:
     pooled = {o.tensor for o in outputs if isinstance(o.module, POOLS)}
     classes, weights_follow, found = outputs[-1].shape[1:2], False, None
     for o in reversed(outputs):
-        if len(o.shape) == 3 and o.shape[1] > 1:
-            break  # tokens: what came before them is not what the model decides on
+        if len(o.shape) == 3 and o.shape[1] > 1:  # tokens: what came before them is not what the model decides on
+            if place := last_tokens(outputs):
+                return place.name, place.module
+            break
         grid = len(o.shape) == 4 and o.shape[2] * o.shape[3] > 1 and not o.passed_on and o.tensor not in pooled
         class_map = o.shape[1:2] == classes and not weights_follow  # SqueezeNet's last convolution is its classifier
         if grid and not class_map:
@@ -151,12 +159,12 @@ def last_grid(outputs: list[Output]) -> tuple[str, nn.Module]:
         weights_follow |= isinstance(o.module, WEIGHTED)
 
     same = [o for o in outputs if o.tensor == found and not o.passed_on]
-    if not same or type(same[0].module) in (nn.Linear, nn.LayerNorm):  # these two work channels last: (1, u, v, K)
+    if not same:
         tail = ", ".join(f"{o.name} {o.shape}" for o in outputs[-13:-1])
         raise ValueError(
             f"{type(outputs[-1].module).__name__} has no convolution-like layer (1, K, u, v) right before its pooling, "
-            f"so there is no default place for a heatmap. Pass layer= with one that gives such a grid. "
-            f"Its last layers: {tail}"
+            f"and no tokens that make a grid: there is no default place for Grad-CAM and its like. Where layer= can be "
+            f"chosen, name one that gives such a grid. Its last layers: {tail}"
         )
     # a ReLU module that a block uses twice cannot be told apart by name; the block that ends with it can
     runs = Counter(o.name for o in outputs)

@@ -17,7 +17,8 @@ from ..door import data_root
 from ..errors import CourseError
 from . import NORMALISE, Classifier, fill, normalised, read_state
 from .architectures import timm_with
-from .layers import explaining, last_conv, recording
+from .layers import explaining, last_conv, recording, trace
+from .tokens import as_grid, patch_grid
 
 BATCH = 32  # pictures at a time
 Features = Callable[[torch.Tensor], torch.Tensor]
@@ -70,9 +71,10 @@ def layer_features(classifier: Classifier) -> Features:
 
     @batched
     def activations(images):
+        x = classifier.prepared(images)
         with explaining(classifier.net) as net, recording(layer) as seen:
-            net(classifier.prepared(images))
-        A = seen[layer].output  # (B, d, u, v)
+            net(x)
+        A = as_grid(seen[layer].output, x.shape[2:], patch_grid(trace(classifier.net, x[:1])))  # (B, d, u, v)
         return (A - A.mean((2, 3), keepdim=True)).permute(0, 2, 3, 1)
 
     return activations
