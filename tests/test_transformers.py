@@ -16,9 +16,9 @@ from torchvision import models
 from helpers import check
 from helpers.heatmaps import attribute
 from helpers.heatmaps.methods import METHODS
-from helpers.networks import Classifier
+from helpers.networks import Classifier, build
 from helpers.networks.layers import last_conv, trace
-from helpers.networks.tokens import AnySizeViT, as_grid, patch_grid
+from helpers.networks.tokens import any_size, as_grid, patch_grid
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -285,7 +285,7 @@ def test_other_networks_are_refused_by_rollout_before_any_work(name, build, side
 def test_a_transformer_of_any_size_is_torchvisions_own_at_its_size_and_resizes_positions_as_timm_does():
     net, images = torch_vit(), torch.randn(2, 3, 32, 32)
     own = net(images)
-    net.__class__ = AnySizeViT
+    assert any_size(net) is net
     assert torch.equal(net(images), own)
     assert net.positions(4, 4) is net.encoder.pos_embedding
     for u, v in ((8, 8), (2, 5), (4, 6)):
@@ -297,6 +297,13 @@ def test_a_transformer_of_any_size_is_torchvisions_own_at_its_size_and_resizes_p
         assert attribute(name, net, images, [1], resolution="native").shape == (1, 6, 8)
     with pytest.raises(ValueError, match=r"sides \(48, 60\); patches need multiples of 8"):
         attribute("gradcam", net, images[..., :60], [1])
+
+
+@pytest.mark.parametrize("name", ["vit_b_32", "timm:vit_tiny_patch16_224", "timm:swin_tiny_patch4_window7_224"])
+def test_the_course_builds_transformers_that_take_tiles_and_mosaics(name):
+    net = decided(build(name, 3))
+    for side in (64, 128):
+        assert not [*check.of_network(Classifier(name, net, torch.arange(3)), at=side, grid=True, halves=True)]
 
 
 # Other families, whole ----------------------------------------------------------------------------------------------

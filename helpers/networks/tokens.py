@@ -63,11 +63,17 @@ def last_tokens(outputs: list) -> Any:
     return found[0] if fits else None
 
 
+def any_size(net: nn.Module) -> nn.Module:
+    """The network, which takes pictures of any size where it is torchvision's vision transformer."""
+    if type(net) is VisionTransformer:
+        net.__class__ = AnySizeViT
+    return net
+
+
 class AnySizeViT(VisionTransformer):
     """torchvision's vision transformer for pictures of any size: other sides get its positions resized, as timm does.
 
-    A network becomes one by `net.__class__ = AnySizeViT`; of its own size, the outputs are the same. Raises ValueError
-    for sides that are no multiple of the patch.
+    For its own size the outputs are torchvision's. Raises ValueError for sides that are no multiple of the patch.
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
