@@ -6,6 +6,7 @@ timm is imported only when a name of its own is asked for: `timm:legacy_xception
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from torch import nn
 
 from ..errors import CourseError, nearest
 from .compact import COMPACT
+from .tokens import any_size
 
 TIMM = "timm:"
 SLOW = ("inception_v3", "googlenet")  # by default they draw their weights from a truncated normal, for half a minute
@@ -48,9 +50,13 @@ def build(name: str, outputs: int, **options: Any) -> nn.Module:
         return COMPACT[name](outputs)
     if not name.startswith(TIMM):
         options = {"init_weights": True, "aux_logits": False} | options if name in SLOW else options
-        return torchvision.models.get_model(name, weights=None, num_classes=outputs, **options)
+        return any_size(torchvision.models.get_model(name, weights=None, num_classes=outputs, **options))
     weight = head_of(name)
-    net = timm_with(name).create_model(name.removeprefix(TIMM), pretrained=False, num_classes=outputs, **options)
+    create = partial(timm_with(name).create_model, name.removeprefix(TIMM), pretrained=False, num_classes=outputs)
+    try:
+        net = create(dynamic_img_size=True, **options)
+    except TypeError:  # what takes pictures of any size anyway, or of one only, does not know this
+        net = create(**options)
     found = net.state_dict().get(weight)
     if found is None or len(found) != outputs:
         raise CourseError(f"model `{name}` has no `{weight}` with a row for each of {outputs} outputs")
