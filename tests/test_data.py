@@ -489,6 +489,89 @@ def test_all_mistakes_of_a_folder_are_told_at_once(flat, album):
         data.load(album)
 
 
+def test_all_mistakes_of_masks_and_boxes_are_told_at_once(album):
+    Image.fromarray(np.full((41, 60), 0, np.uint8)).save(album / "large.png")
+    Image.fromarray(np.full((40, 60), 9, np.uint8)).save(album / "odd.png")
+    (album / "regions.csv").write_text("id,region\n0,background\n")
+    masks = ["large.png", "odd.png", "gone.png", "", "", ""]
+    indexed(album, mask=masks, box=["5 5 5 9", "", "", "a b c d", "900 0 990 9", "0 0 60 40"], label=["", *"cccdd"])
+    with pytest.raises(CourseError) as caught:
+        data.load(album)
+    first, second, third, fourth, fifth, *ways = str(caught.value).split("\n")
+    for said in ("0.png: its label is empty", "large.png: mask of 60 x 41", "0.png: box '5 5 5 9' is not inside"):
+        assert said in first
+    assert "odd.png: region ids [9]" in second
+    assert "gone.png: no such file" in third
+    assert "dog/0.png: box is 'a b c d'; expected four numbers, x0 y0 x1 y1, or nothing for no box" in fourth
+    assert "dog/1.png: box '900 0 990 9' is not inside its picture of 60 x 40" in fifth
+    assert ways[-1] == "(on_bad=skip leaves bad files out and lists them)"
+    skipped = data.load(album, on_bad="skip")
+    assert len(skipped.skipped) == 5  # a picture with three mistakes is one that is left out
+    assert len(skipped) == 1
+
+
+def test_the_first_ten_mistakes_are_named_and_the_rest_counted(album):
+    for i in range(3, 1010):
+        (album / "cat" / f"{i:04}.png").write_bytes(b"")
+    with pytest.raises(CourseError) as caught:
+        data.load(album)
+    *said, more, _, _ = str(caught.value).split("\n")
+    assert len(said) == 10
+    assert more == "and 997 more bad files"
+
+
+def test_mistakes_of_several_tables_are_told_at_once(album):
+    (album / "classes.csv").write_text("folder,index,name\ncat,one,cat\ndog,two,dog\n")
+    (album / "regions.csv").write_text("id,region\n0,background\nhat,1\n256,hair\n")
+    (album / "index.csv").write_text("image,label\ncat/0.png,cat\n")
+    with pytest.raises(CourseError) as caught:
+        data.load(album)
+    for said in (
+        "of `cat` is 'one', of `dog` is 'two'",
+        "from 0 to 255, and not 'hat', '256'",
+        "column(s) split missing",
+    ):
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("box", "kept"),
+    [
+        ("-3 -2 63 43", "0 0 60 40"),  # 3 pixels on each side
+        ("-0.5 3 20.25 40.75", "0 3 20.25 40"),
+        ("10 10 20 20", "10 10 20 20"),
+        ("10.50 1e1 20 20", "10.50 1e1 20 20"),  # as it was written
+    ],
+)
+def test_a_box_that_leaves_its_picture_by_a_little_is_clipped_and_told(album, box, kept):
+    photos = data.load(indexed(album, box=[box, box, "", "", "", ""]))
+    assert photos.table["box"].tolist() == [kept, kept, "", "", "", ""]
+    told = ("2 picture(s) with a box that left them by up to 3 pixels or 2% of the side, which was clipped",)
+    assert photos.notes == (told if box != kept else ())
+
+
+def test_a_little_is_more_in_a_large_picture(album):
+    Image.new("RGB", (1000, 40)).save(album / "cat" / "0.png")
+    assert data.load(indexed(album, box=["-20 0 1020 40", *[""] * 5])).table["box"].iloc[0] == "0 0 1000 40"
+    with pytest.raises(CourseError, match=r"leaves its picture of 1000 x 40 by more than 3 pixels and 2% of its side"):
+        data.load(indexed(album, box=["-21 0 1020 40", *[""] * 5]))
+
+
+@pytest.mark.parametrize(
+    "box", ["-4 0 9 9", "0 0 64 40", "61 5 63 9", "-3 -3 0 0", "9 9 5 5", "nan 0 9 9", "0 0 inf 9"]
+)
+def test_a_box_that_lies_outside_or_is_none_is_an_error(album, box):
+    with pytest.raises(CourseError, match=r"cat/0\.png: box"):
+        data.load(indexed(album, box=[box, *[""] * 5]))
+
+
+def test_boxes_of_a_public_set_are_clipped_alike(album):
+    table = pd.DataFrame({"image": ["cat/0.png"], "split": "val", "label": "cat", "box": ["0 0 62 40"]})
+    bad, notes, boxes = verify.problems(album, table, {}, None, "one")
+    assert (bad, boxes) == ({}, {0: "0 0 60 40"})
+    assert "clipped" in notes[0]
+
+
 def test_a_table_beside_images_needs_the_column_file(flat):
     (flat / "labels.csv").write_text("image,label\na.jpg,cat\n")
     with pytest.raises(CourseError, match=r"labels\.csv: column\(s\) file missing"):
@@ -589,6 +672,21 @@ def test_a_mask_of_another_size_is_named(flat):
     with pytest.raises(CourseError, match="masks of different sizes"):
         photos.layers([0, 1])
     assert photos.layers([0, 2]).shape == (2, 3, 4, 6)
+
+
+def test_masks_without_names_of_regions_are_told_what_ids_to_name(flat):
+    (with_masks(flat, b=IDS) / "regions.csv").unlink()
+    photos = data.load(flat)  # enough where regions are not asked for
+    for ask in (data.mask_size, lambda photos: photos.layers([0])):
+        with pytest.raises(CourseError, match=r"regions\.csv: no such file.* Write it, .* hold 0, 2, 7$"):
+            ask(photos)
+
+
+def test_a_picture_without_a_mask_is_named_where_masks_are_needed(flat):
+    with_masks(flat)
+    (flat / "index.csv").write_text("image,split,label,mask\nimages/a.jpg,val,x,masks/a.png\nimages/b.jpg,val,x,\n")
+    with pytest.raises(CourseError, match=r"1 picture\(s\) without a mask, which this needs: images/b\.jpg"):
+        data.mask_size(data.load(flat))
 
 
 @pytest.mark.parametrize("budget", [3 * 3 * 24, 3 * 3 * 24 - 1])  # pictures x regions x pixels: just held, just not

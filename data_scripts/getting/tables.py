@@ -6,6 +6,8 @@ import pandas as pd
 
 from helpers.errors import CourseError
 
+LISTED = 10  # of the same kind by name in an error
+
 
 def read_csv(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table of strings that has these columns. Raises CourseError naming the file and what is missing."""
@@ -29,10 +31,9 @@ def classes(file: Path) -> pd.DataFrame | None:
             f"{file}: column index (the model output of each class) missing; it has: {', '.join(table.columns)}"
         )
     wrong = table[~table[column].str.fullmatch(r"\d+")]
-    if len(wrong):
-        raise CourseError(
-            f"{file}: {column} of `{wrong['folder'].iloc[0]}` is {wrong[column].iloc[0]!r}; expected 0, 1, ..."
-        )
+    said = [f"of `{folder}` is {value!r}" for folder, value in zip(wrong["folder"], wrong[column], strict=True)]
+    if said:
+        raise CourseError(f"{file}: {column} {_some(said)}; expected 0, 1, ...")
     return table.assign(index=table[column].astype(int))[["folder", "index", "name"]]
 
 
@@ -41,7 +42,10 @@ def regions(file: Path) -> dict[int, str]:
     if not file.is_file():
         return {}
     table = read_csv(file, ("id", "region"))
-    try:
-        return {int(i): name for i, name in zip(table["id"], table["region"], strict=True)}
-    except ValueError as error:
-        raise CourseError(f"{file}: ids are whole numbers ({error})") from None
+    if wrong := [repr(i) for i in table["id"] if not i.strip().isdecimal() or int(i) > 255]:
+        raise CourseError(f"{file}: ids are whole numbers from 0 to 255, and not {_some(wrong)}")
+    return {int(i): name for i, name in zip(table["id"], table["region"], strict=True)}
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:LISTED]) + f" and {len(words) - LISTED:,} more" * (len(words) > LISTED)

@@ -71,18 +71,24 @@ class Photos:
         return [read_mask(file) for file in self.mask_files(rows)]
 
     def mask_files(self, rows: Iterable[int]) -> list[Path]:
-        """The masks' files of the pictures at these positions. Raises CourseError where the set has no masks."""
+        """The masks' files of the pictures at these positions. Raises CourseError where one has no mask."""
         if "mask" not in self.table:
             raise CourseError(f"{self.root}: index.csv has no column `mask`, which this needs")
-        return [self.root / self.table["mask"].iloc[int(i)] for i in rows]
+        table = self.table.iloc[[int(i) for i in rows]]
+        if len(none := table["image"][table["mask"] == ""]):
+            raise CourseError(
+                f"{self.root}: {len(none)} picture(s) without a mask, which this needs: {none.iloc[0]} ..."
+            )
+        return [self.root / mask for mask in table["mask"]]
 
     def layers(self, rows: Iterable[int]) -> torch.Tensor:
         """`(n, R, H, W)` bool: each region of `regions` in their order, where pixels may belong to several or to none.
 
         Read from the files that the column `layers` names (`images.read_layers`); where a picture has no
         layers, its palette mask taken apart, a pixel a region.
-        Raises CourseError when the masks differ in size.
+        Raises CourseError when the masks differ in size, or nothing names their regions.
         """
+        _named(self)
         ids = np.array(list(self.regions), dtype=np.uint8)
 
         def layers_of(row: int) -> np.ndarray:
@@ -117,8 +123,7 @@ def _held(read: Callable, n: int, each: int, budget: int) -> Callable[[Iterable[
 
 def mask_size(photos: Photos) -> tuple[int, int]:
     """The height and width that all masks have. CourseError names one that differs, or regions that have no names."""
-    if not photos.regions:
-        raise CourseError(f"{photos.root / 'regions.csv'}: no such file; masks need it to name their ids (id, region)")
+    _named(photos)
     sizes: dict[tuple[int, int], Path] = {}  # the first file of each
     for file in photos.mask_files(range(len(photos))):
         sizes.setdefault(open_image(file).size, file)
@@ -129,3 +134,13 @@ def mask_size(photos: Photos) -> tuple[int, int]:
             f"faces are summed region by region, so all must have one size"
         )
     return height, width
+
+
+def _named(photos: Photos) -> None:
+    """Raise CourseError, with the ids that the first masks hold, where masks have regions that nobody named."""
+    if not photos.regions:
+        some = sorted({int(i) for mask in photos.masks(range(min(20, len(photos)))) for i in np.unique(mask)})
+        raise CourseError(
+            f"{photos.root / 'regions.csv'}: no such file; masks need it to name their ids (id, region). Write it, "
+            f"a line for each id: the first masks hold {', '.join(map(str, some))}"
+        )
