@@ -67,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
     )
     act.set_defaults(act=_run)
-    act = acts.add_parser("data", help="the data sets: list, prepare one, or find the regions in one")
-    cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks"))
+    act = acts.add_parser("data", help="the data sets: list, prepare one, find the regions in one, or convert pictures")
+    cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks|convert"))
     acts.add_parser("doctor", help="what this machine has and lacks").set_defaults(act=_doctor)
     return parser
 
