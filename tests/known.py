@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from data_scripts.drawn import faces, scenes
-from helpers.networks import Classifier, build
+from helpers.networks import Classifier, build, head_of
 from reports import plans
 
 
@@ -116,6 +116,17 @@ def wide_weights(home):
     torch.manual_seed(0)
     torch.save(build("compact_vgg", 20).state_dict(), home / "wide.pth")
     return home / "wide.pth"
+
+
+def silent_weights(home, name, outputs, head):
+    """The state dict of a network whose Grad-CAM is zero everywhere: its head is "zero", or "against" every class."""
+    torch.manual_seed(0)
+    state = calibrated(build(name, outputs)).state_dict()
+    weight, bias = state[head_of(name)], state[head_of(name).replace("weight", "bias")]
+    against = -0.01 * torch.arange(1.0, outputs + 1)[:, None].expand_as(weight)  # of activations that are never below 0
+    weight.copy_(against if head == "against" else torch.zeros_like(weight))
+    torch.save(state | {head_of(name).replace("weight", "bias"): torch.zeros_like(bias)}, home / f"{head}.pth")
+    return str(home / f"{head}.pth")
 
 
 def step_through(plan):
