@@ -20,7 +20,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import DOUBLE, RED, browsed, close, few_for_embedded
+from known import DOUBLE, RED, browsed, close, few_for_embedded, silent_weights
 from scipy import signal, stats
 from torch import nn
 from torch.nn import functional as F
@@ -491,6 +491,16 @@ def test_a_low_peak_counts_from_its_share_of_the_maximum_on(nb):
     assert nb.count_peaks(lam.view(2, 1, 5), 0.05).shape == nb.count_peaks(lam.view(2, 1, 5)).shape == (2, 1)
 
 
+def test_noise_has_the_peaks_of_units_of_independent_normal_values_and_more_on_a_finer_grid(nb):
+    few, many = nb.noise_peaks(256, 49), nb.noise_peaks(256, 196)
+    x = torch.randn(256, 49, generator=torch.Generator().manual_seed(0)).double()
+    assert torch.equal(few, nb.count_peaks(nb.densities(nb.unit_minmax(x)).lam))
+    assert few.max() < many.max()
+    assert few.double().mean() < many.double().mean()
+    assert not torch.equal(few, nb.noise_peaks(256, 49, seed=1))
+    assert (nb.noise_peaks(256, 196, min_prominence=0.1) <= many).all()
+
+
 # the layer, activations and gradients
 
 
@@ -603,11 +613,13 @@ def test_log_odds_are_those_of_the_probabilities(nb, logits):
     assert torch.allclose(one, torch.cat([-s[:, :1], s[:, :1]], 1))
 
 
-def test_a_score_without_any_gradient_is_refused_with_the_way_out(nb, x):
+def test_a_score_without_any_gradient_has_maps_of_zero(nb, x):
     net = Tiny().eval()
     nn.init.zeros_(net.fc.weight)
-    with pytest.raises(ValueError, match=r"all gradients are zero.*Pass another layer="):
-        nb.forward_backward(models.Classifier("flat", net, torch.arange(5)), x, torch.tensor([0, 1, 2]), net.conv)
+    A, dA = nb.forward_backward(models.Classifier("flat", net, torch.arange(5)), x, torch.tensor([0, 1, 2]), net.conv)
+    assert A.any()
+    assert not dA.any()
+    assert not nb.maps_by_group(A, dA, dA, nb.peaks_of(A, dA, nb.Advise())).cams.any()
 
 
 def test_one_picture_without_a_gradient_does_not_stop_the_others(nb):
@@ -1142,6 +1154,44 @@ def test_every_way_to_count_peaks_is_in_the_table_of_choices(whole):
     assert not {"activations, unit_minmax", "M = 10", "padding each"} & set(table.index)  # these are the run itself
     assert table.loc["activations, none", "values used"] < 1
     assert {"gradients, none", "M = 80", "padding full", "prominence 1 %"} <= set(table.index)
+
+
+@pytest.mark.slow
+def test_how_many_peaks_units_and_noise_have_is_said_in_numbers(whole):
+    results = reports.results(whole)
+    (said,) = [f["caption"] for f in results["figures"] if f["name"] == "peaks"]
+    numbers = [*map(int, re.findall(r"\d+", said))]
+    assert said.startswith(
+        f"Of {numbers[0]} units each, no peak: {numbers[1]} of this layer, {numbers[2]} of pure noise"
+    )
+    assert f"; one peak: {numbers[3]} of this layer, {numbers[4]} of pure noise; the most is " in said
+    assert 0 < numbers[1] + numbers[3] <= numbers[0] == 96
+    claims = {c["claim"]: c for c in results["claims"]}
+    more = claims["units have more peaks than pure noise on the same grid"]  # one that can fail
+    assert (more["kind"], more["verdict"] in ("holds", "does not hold", "cannot tell")) == ("control", True)
+    assert "it can hardly fail: the most of pure noise" in claims["units have 0 to 8 peaks"]["why"]
+
+
+SILENT = {"model": ["compact_resnet"], "normalise": "half", "methods": [*METHODS, "saliency"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["zero", "against"])
+def test_a_network_without_any_map_has_its_page_and_what_has_one_its_numbers(few_scenes, tmp_path, head):
+    given = FEW | SILENT | {"weights": [silent_weights(tmp_path, "compact_resnet", 10, head)]}
+    status, folder = ran(given, tmp_path / "out")
+    assert (status, type(folder)) == ("finished", type(tmp_path)), folder
+    results = reports.results(folder)
+    (empty,) = [note for note in results["notes"] if note.startswith("Maps that leave nothing of their picture")]
+    silent = {"gradcam", "layercam"} if head == "against" else {*METHODS[1:], "saliency"} - {"scorecam"}
+    assert {name for name in (*METHODS[1:], "saliency") if f"{name} 4 (compact_resnet)" in empty} >= silent
+    assert "advise 4 (compact_resnet)" in empty
+    judged = pd.read_csv(folder / "tables" / "table1.csv").set_index("method")
+    assert (judged.loc[["advise, energy", *silent], "AVX"] < 0.05).all()  # a black picture
+    if head == "against":
+        assert (judged.loc[["lime", "saliency"], "AVX"] > 0.1).all()  # they look at no layer
+    (weights,) = [f["alt"] for f in results["figures"] if f["name"] == "weights"]
+    assert ("no unit has a weight" in weights) == (head == "zero")
 
 
 @pytest.mark.slow

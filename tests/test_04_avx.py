@@ -429,6 +429,13 @@ def test_hit_is_a_place_among_the_five_likeliest(nb):
     assert set(rows["Hit"]) == {True, False}
 
 
+def test_of_classes_that_are_equally_likely_none_is_lost(nb):
+    classifier, images = tiny(40), photos()
+    for parameter in classifier.net.parameters():  # a dead head: 40 times the same probability
+        parameter.data.zero_()
+    assert judged(nb, classifier, images, single_maps(nb, draws(2, 3, 3))).Hit.tolist() == [True, True]
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 4, 5])
 def test_with_five_classes_or_fewer_nothing_is_ever_lost(nb, outputs):
     rows = judged(nb, tiny(outputs), photos(), single_maps(nb, draws(2, 3, 3) ** 8))
