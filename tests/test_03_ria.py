@@ -13,7 +13,7 @@ import torchvision
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from known import DOUBLE, RED, browsed, few_for_embedded
+from known import DOUBLE, RED, browsed, few_for_embedded, silent_weights
 from PIL import Image
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from scipy import ndimage, stats
@@ -1397,6 +1397,36 @@ def test_a_folder_without_masks_is_left_to_lost(mine, data_home, tmp_path):
     }
     assert results["metrics"]["containment.ria"] is not None
     assert [note for note in results["notes"] if "LOST's own boxes" in note]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("begin", [["frozen"], ["scratch", "frozen"]])
+def test_a_network_without_any_map_has_its_page_and_others_their_numbers(few_scenes, tmp_path, begin):
+    given = {"begin": begin, "weights": silent_weights(tmp_path, "compact_resnet", 10, "against"), "rho": [0.9]}
+    given |= {"lr_pretrained": 1e-7, "boxes": ["loose"]}
+    folder, status = reports.run(reports.plan("03_ria", given=FEW | given), tmp_path / "out")
+    assert status == "finished", reports.reason(folder)
+    results = reports.results(folder)
+    n = len(pd.read_csv(few_scenes / "scenes-bias0.9/index.csv").query("split == 'val'"))
+    (left_out,) = [note for note in results["notes"] if note.startswith("Test pictures whose map is the same")]
+    assert left_out.endswith(f"left out: baseline {n}, RIA {n}")
+    networks = pd.read_csv(folder / "tables" / "networks.csv").set_index(["begin", "loss"])
+    assert (networks.loc["frozen", "no map"] == n).all()
+    assert networks.loc["frozen", ["containment", "energy"]].isna().all(axis=None)
+    assert networks.loc["frozen", "own"].notna().all()  # what it decides is known all the same
+    silent = results["answer"].startswith("With RIA or without it, no picture has a map and a box.")
+    assert silent == (begin == ["frozen"])
+    if not silent:
+        assert (networks.loc["scratch", "no map"] == 0).all()
+        assert networks.loc["scratch", ["containment", "energy"]].notna().all(axis=None)
+        assert re.search(r"scratch [+-]\d", claim_of(results, "the map's box moves into the object's box"))
+    assert "frozen undefined" in claim_of(results, "the map's box moves into the object's box")
+    assert "nan" not in results["answer"] + " ".join(results["notes"])
+
+
+def claim_of(results, claim):
+    """What was seen of it."""
+    return next(c["seen"] for c in results["claims"] if c["claim"].removeprefix("these networks: ") == claim)
 
 
 @pytest.mark.slow
