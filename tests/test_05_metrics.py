@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
+from helpers import stats as estimates
 from helpers.errors import CourseError
 from helpers.pictures import Photos, biased
 from helpers.pictures.subsets import shares
@@ -326,10 +327,12 @@ def test_rddt_is_the_one_sided_t_test(nb, D):
     assert (found.n, found.bit) == (n, found.p < 0.01)
 
 
-def test_rddts_interval_is_that_of_the_mean(nb):
-    D = np.random.default_rng(0).normal(size=12)
-    interval = stats.ttest_1samp(D, 0).confidence_interval(0.95)
-    assert (rddt(nb, D).low, rddt(nb, D).high) == pytest.approx(tuple(interval))
+@pytest.mark.parametrize("n", [5, 40])
+def test_rddts_interval_is_the_one_that_every_table_and_claim_has(nb, n):
+    D = np.random.default_rng(0).normal(size=n)
+    found, claimed = rddt(nb, D), estimates.paired(D, 0 * D, of="photos")
+    assert (found.low, found.high) == (claimed.low, claimed.high)
+    assert found.low < D.mean() < found.high
 
 
 def test_rddt_is_1_for_a_fall_that_cannot_be_chance_and_0_for_a_rise(nb):
@@ -671,6 +674,7 @@ def compared(nb, monkeypatch):
         monkeypatch.setattr(nb, "LOWER", ("RRF", "equalized_odds"), raising=False)
         monkeypatch.setattr(nb, "SEVERAL", "trainings", raising=False)
         monkeypatch.setattr(nb, "at", lambda t, **w: t[(t[[*w]] == pd.Series(w)).all(axis=1)], raising=False)
+        nb.gain.cache_clear()  # of another table of looks
         return lambda one, other: nb.gain(column, one, other, "Tie", "lrp")
 
     return arrange
@@ -696,8 +700,9 @@ def test_less_is_better_of_rrf_and_from_three_seeds_on_trainings_count(compared)
 @pytest.mark.parametrize(
     ("ends", "said"),
     [
-        ((1e-5, 7e-5), "✓ +4.0e-05"),
-        ((-7e-5, -1e-5), "✗ -4.0e-05"),
+        ((1e-5, 7e-5), "✓ +0.00004"),
+        ((-7e-5, -1e-5), "✗ -0.00004"),
+        ((1e-9, 7e-9), "✓ +4.0e-09"),
         ((-0.1, 0.2), "○ +0.05"),
         ((-0.3, -0.1), "✗ -0.20"),
     ],
@@ -710,6 +715,30 @@ def test_a_mark_says_by_sign_and_digits_what_the_interval_says(nb, monkeypatch, 
     assert nb.mark(found, "Tie", "lrp", "ADR", "zhang") == f"({said[2:]})"  # not judged
 
 
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ([], "by ig, too, ZhangAL, SavaniAFT look away"),
+        (["zhang"], "by ig, too, SavaniAFT look away"),  # the claim is not made of one that was not compared
+        (["zhang", "savani"], "by ig, too, ZhangAL, SavaniAFT look away"),
+    ],
+)
+def test_a_claim_of_several_methods_names_those_that_were_compared(nb, monkeypatch, lost, said):
+    claims, found = [], estimates.mean(np.linspace(0.1, 0.3, 40), of="photos")
+    names = {"zhang": "ZhangAL", "savani": "SavaniAFT"}
+    held = {"LABELS": names, "protected": ["Tie"], "saliency": ["lrp"], "SEEDS": {}, "REACH": "", "DECIDES": 0.6}
+    held |= {"QUESTIONS": {"ADR": ("ADR", {}, "", [])}, "answered": {("Tie", "ig", "ADR", m): found for m in names}}
+    held |= {"idle": lambda name, question, m: [names[m]] * (m in lost)}
+    for name, value in held.items():
+        monkeypatch.setattr(nb, name, value, raising=False)
+    write = lambda claim, seen, why: claims.append((claim, seen, why))  # noqa: E731
+    nb.judge(write, "by ig, too, {} look away", "ADR", names, kind="ig")
+    ((claim, seen, why),) = claims
+    assert claim == said
+    assert (seen is None) == (len(lost) == 2)
+    assert all(f"{names[m]} below a balanced accuracy of 0.6" in why for m in lost)
+
+
 EO = {"Vanilla": 0.7, "ThrOpt": 0.3, "ZhangAL": 0.2, "fine-tuning": 0.6}
 
 
@@ -718,6 +747,7 @@ def test_the_headline_names_the_best_of_those_that_decide(nb):
     assert said.startswith("ThrOpt, ZhangAL still decide")
     assert "Looking away: ZhangAL; more than each control: none." in said
     assert "EO goes from 0.70 to 0.20 at best (ZhangAL), by fine-tuning to 0.60" in said
+    assert nb.headline({k: EO[k] for k in ("Vanilla", "ThrOpt")}, [], []).startswith("ThrOpt still decides")
     assert "fine-tuning" not in nb.headline({k: v for k, v in EO.items() if k != "fine-tuning"}, [], [])
 
 
