@@ -68,8 +68,8 @@ def _joined(verdicts: Any, level: float | None, decisive: bool) -> Verdict:
     yes, no, open_ = answers.count(True), answers.count(False), answers.count(None)
     why = f"{yes} of {len(answers)} {'holds' if yes == 1 else 'hold'}"
     why += f", {no} {'does' if no == 1 else 'do'} not" * (no > 0) + f", of {open_} it cannot tell" * (open_ > 0)
-    reasons = dict.fromkeys(v.why for _, v in judged if v.holds is holds)
-    why += f": {'; '.join(reasons)}" * (holds is not True)
+    reasons = "; ".join(dict.fromkeys(v.why for _, v in judged if v.holds is holds))
+    why = reasons if len(answers) == 1 else why + f": {reasons}" * (holds is not True)
     why += f" (each at {100 * each:.4g} %, corrected for their number)" * (k > 1)
     seen = "; ".join(f"{name} {v._brief or v.seen}".strip() for name, v in judged)
     return Verdict(holds, seen, why, level, (lambda level: _joined(verdicts, level, decisive)) if k else None)

@@ -346,7 +346,7 @@ def test_every_of_five_uses_99_percent():
 
 def test_every_of_one_corrects_nothing():
     v = every([around(0.3) > 0])
-    assert (v.holds, v.seen, v.why) == (True, "0.30 [0.05, 0.55]", "1 of 1 holds")
+    assert (v.holds, v.seen, v.why) == (True, "0.30 [0.05, 0.55]", "its 95 % interval lies above 0")
 
 
 YES, NO, OPEN = around(9) > 0, around(-9) > 0, around(0) > 0
