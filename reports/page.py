@@ -42,11 +42,14 @@ def report(
     return Exporter().from_notebook_node(rest, resources=run)[0]
 
 
-def index(results: list[dict]) -> str:
-    """The overview: for each notebook its newest run, older runs folded below, with links to every page."""
+def index(results: list[dict], others: list[str] | None = None) -> str:
+    """The overview: for each notebook its newest run, older runs folded below, with links to every page.
+
+    `others` are folders in which no finished page is: unfinished, or not ours.
+    """
     by_notebook = groupby(sorted(results, key=lambda r: r["notebook"]), key=lambda r: r["notebook"])
     newest_first = [sorted(runs, key=_started, reverse=True) for _, runs in by_notebook]
-    return Exporter().environment.get_template("overview.html.j2").render(notebooks=newest_first)
+    return Exporter().environment.get_template("overview.html.j2").render(notebooks=newest_first, others=others)
 
 
 def _started(results: dict) -> str:

@@ -74,14 +74,22 @@ def _placed(work: Path, folder: Path) -> Path | None:
 
 
 def write_index(out: Path = OUT) -> Path:
-    """The overview page of every run below `out`."""
-    there = {page.parent: results(page.parent) for page in out.glob("[!.]*/[!.]*/report.html")}
-    found = {folder: one for folder, one in there.items() if {"notebook", "provenance"} <= {*one}}
-    in_time = sorted(found, key=lambda folder: found[folder]["provenance"].get("started", ""))
+    """The overview page of every run below `out`. Folders that hold no run that can be read are named there."""
+    there = {path: results(path) for path in sorted(out.glob("[!.]*/[!.]*")) if path.is_dir()}
+    found = {folder: one for folder, one in there.items() if (folder / "report.html").is_file() and _whole(one)}
+    in_time = sorted(found, key=lambda folder: found[folder]["provenance"]["started"])
     for folder in {folder.parent: folder for folder in in_time}.values():  # the newest of each notebook
         found[folder]["thumbnail"] = _thumbnail(folder)
-    write_text(out / "index.html", page.index(list(found.values())))
+    others = [str(folder.relative_to(out)) for folder in there if folder not in found]
+    write_text(out / "index.html", page.index(list(found.values()), others))
     return out / "index.html"
+
+
+def _whole(results: dict) -> bool:
+    """Whether results have what the overview shows."""
+    there = {"notebook": str, "run_id": str, "status": str, "provenance": dict, "parameters": dict}
+    typed = all(isinstance(results.get(name), kind) for name, kind in there.items())
+    return typed and {"started", "wall_s"} <= {*results["provenance"]}
 
 
 def _thumbnail(folder: Path) -> str | None:
@@ -90,7 +98,10 @@ def _thumbnail(folder: Path) -> str | None:
     cover = _cover(folder, results(folder)) or (drawn[-1].read_bytes() if drawn else None)
     if cover is None:
         return None
-    image, buffer = Image.open(io.BytesIO(cover)).convert("RGB"), io.BytesIO()
+    try:
+        image, buffer = Image.open(io.BytesIO(cover)).convert("RGB"), io.BytesIO()
+    except OSError:  # cut short by somebody
+        return None
     image.thumbnail((640, 480))
     image.save(buffer, "JPEG", quality=80)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -111,7 +111,11 @@ def test_a_neighbour_that_cannot_be_read_harms_no_run(demo, tmp_path, text):
     (neighbour := tmp_path / "out" / "demo" / "abc").mkdir(parents=True)
     (neighbour / "results.json").write_text(text, encoding="utf-8")
     (neighbour / "report.html").write_text("", encoding="utf-8")
-    assert runs.write_index(tmp_path / "out").is_file()
+    folder, status = runs.run(plans.plan(str(demo)), tmp_path / "out")
+    assert status == "finished"
+    index = (tmp_path / "out" / "index.html").read_text("utf-8")
+    assert "left out here: <code>demo/abc</code>" in index
+    assert f"{folder.name}/report.html" in index
 
 
 @pytest.fixture
