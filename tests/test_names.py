@@ -30,6 +30,7 @@ NAMES = [
     b"a\nb",
     b"tab\there",
     b"a$b_$c",
+    b"a: b",
     "猫".encode(),
     "قط".encode(),
     "Möwe".encode(),
@@ -70,15 +71,18 @@ def test_pictures_of_any_name_are_read(odd):
 
 
 def test_errors_name_a_file_so_that_it_can_be_read(odd, capsys):
-    for name in NAMES[:4]:
+    for name in NAMES[:6]:
         (odd / os.fsdecode(name) / f"{os.fsdecode(name)}bad.png").write_bytes(b"")
     with pytest.raises(CourseError) as caught:
         data.load(odd)
     lines = str(caught.value).split("\n")
+    assert f"{odd}/a: b/a: bbad.png: the file is empty (0 bytes)" in lines
     assert f"{odd}/h\\xe4user/h\\xe4userbad.png: the file is empty (0 bytes)" in lines
     assert f"{odd}/a\\x0ab/a\\x0abbad.png: the file is empty (0 bytes)" in lines
-    assert len(lines) == 4 + 2  # with the ways out
-    assert len(data.load(odd, on_bad="skip").skipped) == 4
+    assert len(lines) == 6 + 2  # with the ways out
+    skipped = data.load(odd, on_bad="skip").skipped
+    assert (f"{odd}/a: b/a: bbad.png", "the file is empty (0 bytes)") in skipped
+    assert len(skipped) == 6
 
 
 def test_a_data_set_with_such_a_name_itself_is_to_be_renamed(odd, tmp_path):

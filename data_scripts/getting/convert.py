@@ -88,7 +88,7 @@ def _one(file: Path, base: Path, draft: Path, name: str, background: str) -> Don
         image = decoded(file, open_image(file))
         made, how = _made(file, image, background)
     except CourseError as error:
-        return "", str(error).partition(": ")[2]
+        return "", readable(str(error)).removeprefix(f"{readable(file)}: ")
     if not how:
         name = readable(file.relative_to(base))
         _copied(file, draft / name)

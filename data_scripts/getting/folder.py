@@ -24,7 +24,7 @@ from . import readings, strays, tables, verify
 
 REQUIRED = ("image", "split", "label")
 MEANING = 2  # of the tables that are kept: another one when the same folder is read in another way
-Found = tuple[pd.DataFrame, dict[int, str], list[str]]  # the table, what is wrong with a row already, notes
+Found = tuple[pd.DataFrame, dict[int, verify.Wrong], list[str]]  # the table, what is wrong with a row already, notes
 
 
 def arranged(place: Path, root: Path) -> Path:
@@ -62,8 +62,7 @@ def _arrange(place: Path, folder: Path) -> None:
     if known is not None:
         _write(folder / "classes.csv", known)
     _write(folder / "regions.csv", pd.DataFrame(regions.items(), columns=["id", "region"]))
-    reasons = [(file, reason) for file, _, reason in (said.partition(": ") for said in bad.values())]
-    _write(folder / "bad.csv", pd.DataFrame(reasons, columns=["file", "reason"]))
+    _write(folder / "bad.csv", pd.DataFrame(bad.values(), columns=["file", "reason"]))
     write_text(folder / "dataset.json", json.dumps({"notes": read + notes}))
     _write(folder / "index.csv", table.drop(index=[*bad]))  # last: it says that all is there
 
@@ -137,12 +136,12 @@ def _images(root: Path) -> Found:
     table = table.assign(split="val", label="all")
     if (root / "masks").is_dir():
         table["mask"] = [f"masks/{readable(f.stem)}.png" for f in files]
-    lost: dict[int, str] = {}
+    lost: dict[int, verify.Wrong] = {}
     for beside in (root / "labels.csv", root / "attributes.csv"):
         if beside.is_file():
             columns = tables.read_csv(beside, ("file",)).drop_duplicates("file")
             without = table.index[~table["file"].isin(columns["file"])]
-            lost |= {row: f"{root / table['image'][row]}: no row in {beside}" for row in without}
+            lost |= {row: (str(root / table["image"][row]), f"no row in {beside}") for row in without}
             own = table.drop(columns=[c for c in columns if c in table and c != "file"])
             table = own.merge(columns, how="left", on="file").fillna("")
     return table.drop(columns="file"), lost, notes

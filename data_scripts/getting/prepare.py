@@ -85,7 +85,7 @@ def _written(draft: Path, dataset: Upstream, layout: str) -> list[str]:
     bad, notes, boxes = verify.problems(draft, table.drop(columns=[*found.checked]), regions, known, dataset.name)
     if boxes:
         table.loc[[*boxes], "box"] = [*boxes.values()]
-    out = [*found.left_out, *((table["image"][row], reason.split(": ", 1)[-1]) for row, reason in bad.items())]
+    out = [*found.left_out, *((table["image"][row], reason) for row, (_, reason) in bad.items())]
     table = table.drop(index=list(bad))
     if table.empty:
         first = f"; first problem: {out[0][0]}: {out[0][1]}" if out else ""

@@ -1,6 +1,7 @@
 """What lies in folders of pictures: pictures, and what systems, viewers, cameras and training tools leave there."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -66,10 +67,19 @@ def is_picture(file: Path) -> bool:
 
 
 def note(root: Path, left: list[Path], why: str) -> list[str]:
-    """A sentence on what was left out, the first names and how many more there are; none where nothing was."""
-    names = [readable(file.relative_to(root)) + "/" * file.is_dir() for file in left[:LISTED]]
-    more = f" and {len(left) - LISTED:,} more" if len(left) > LISTED else ""
-    return [f"{len(left):,} {why}: {', '.join(names)}{more}"] if left else []
+    """A sentence on what was left out, where each name is first and the number of all; none where nothing was."""
+    first: dict[str, Path] = {}
+    count = Counter(file.name for file in left)
+    for file in left:
+        first.setdefault(file.name, file)
+    said = [_shown(root, file) + f" ({count[name]:,} of that name)" * (count[name] > 1) for name, file in first.items()]
+    more = f" and {len(said) - LISTED:,} more" if len(said) > LISTED else ""
+    return [f"{len(left):,} {why}: {', '.join(said[:LISTED])}{more}"] if left else []
+
+
+def _shown(root: Path, file: Path) -> str:
+    name = readable(file.relative_to(root)) + "/" * file.is_dir()
+    return name if len(name) <= 80 else f"{name[:30]}…{name[-45:]}"
 
 
 def _unreadable(error: OSError) -> None:

@@ -20,10 +20,13 @@ NEAR = (3, 0.02)  # a box may leave its picture by so many pixels, or by this sh
 CLIPPED = f"with a box that left them by up to {NEAR[0]} pixels or {NEAR[1]:.0%} of the side, which was clipped"
 
 
-class Checked(NamedTuple):
-    """What decoding every file showed: {row: what is wrong with it}, notes on what was read, {row: its box clipped}."""
+Wrong = tuple[str, str]  # a file, and what is wrong with it
 
-    bad: dict[int, str]
+
+class Checked(NamedTuple):
+    """What decoding every file showed: {row: (file, what is wrong)}, notes on what was read, {row: its box clipped}."""
+
+    bad: dict[int, Wrong]
     notes: list[str]
     boxes: dict[int, str]
 
@@ -44,7 +47,8 @@ def problems(
             for row, (wrong, how, box) in zip(rows.index, found, strict=True):
                 bar.update()
                 if wrong:
-                    bad[row] = "; ".join(wrong)
+                    (file, reason), *more = wrong
+                    bad[row] = file, "; ".join([reason, *map(": ".join, more)])
                     continue
                 read.update(how)
                 if box != rows.get("box", {}).get(row, ""):
@@ -54,21 +58,21 @@ def problems(
 
 def problem(
     root: Path, row: dict, regions: dict[int, str], labels: Collection[str] | None
-) -> tuple[list[str], list[str], str]:
+) -> tuple[list[Wrong], list[str], str]:
     """All that is wrong with one row, how its picture was read where that takes saying, and its box, clipped."""
-    file, wrong = root / row["image"], []
-    size, how, box = (0, 0), [], row.get("box", "")
+    file, wrong = root / row["image"], list[Wrong]()
+    how, box = list[str](), row.get("box", "")
 
-    def tried(check: Callable, *given):
+    def tried(check: Callable, place: Path, *given):
         try:
-            return check(*given)
+            return check(place, *given)
         except CourseError as error:
-            wrong.append(str(error))
+            wrong.append((str(place), str(error).removeprefix(f"{place}: ")))
 
     if not row["label"]:
-        wrong.append(f"{file}: its label is empty")
+        wrong.append((str(file), "its label is empty"))
     elif labels is not None and row["label"] not in labels:
-        wrong.append(f"{file}: label `{row['label']}` is not in classes.csv.{nearest(row['label'], labels)}")
+        wrong.append((str(file), f"label `{row['label']}` is not in classes.csv.{nearest(row['label'], labels)}"))
     if seen := tried(check_image, file):
         size, how = seen
         if row.get("mask"):
