@@ -74,6 +74,9 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
         except DeadKernelError:
             _append(work / "run.log", traceback.format_exc())
             return {"name": "DeadKernelError", "message": "the kernel died; most often the memory ran out"}
+        except RuntimeError as error:  # jupyter_client's, before the first cell
+            _append(work / "run.log", traceback.format_exc())
+            return {"name": "DeadKernelError", "message": f"the kernel did not start ({error})"}
     return None
 
 

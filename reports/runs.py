@@ -134,7 +134,8 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     asked = yaml.safe_dump(plan.values, sort_keys=False, allow_unicode=True)
     (work / "params.yaml").write_text(asked, encoding="utf-8")
     error = execute(plan.notebook, plan.values, work)
-    book = nbformat.read(work / "executed.ipynb", as_version=4)
+    ran = work / "executed.ipynb"
+    book = nbformat.read(ran if ran.is_file() else plan.notebook, as_version=4)
     inside = results(work)
     whole = {
         "notebook": plan.notebook.stem,

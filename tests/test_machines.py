@@ -12,11 +12,12 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
+from jupyter_client.kernelspec import KernelSpec
 from known import course_started
 
 from data_scripts.drawn import scenes
 from helpers.errors import CourseError
-from reports import page, plans, runs
+from reports import execute, page, plans, runs
 
 CELLS = (
     'pictures: str = ""  # data set or nothing; p\nstop: str = "no"  # no | sleep; how\nseed: int = 0  # 0 to 9; s',
@@ -163,6 +164,15 @@ def test_shared_data_that_are_only_read_are_read_and_what_would_be_written_names
         train(Recipe("compact_vgg", size=32, epochs=2, batch=8), photos)
     with pytest.raises(CourseError, match=r"scenes-small: .* cannot be written.*COURSE_DATA=DIR"):
         scenes.prepare(data_home, 60, 48, name="scenes-small", workers=1)
+
+
+def test_a_kernel_that_does_not_start_is_a_failed_run_like_any_other(demo, tmp_path, monkeypatch):
+    broken = KernelSpec(argv=[sys.executable, "-c", "raise SystemExit(3)"], language="python")
+    monkeypatch.setattr(execute.ThisPython, "get_kernel_spec", lambda *_: broken)
+    folder, status = runs.run(plans.plan(str(demo)), tmp_path / "out")
+    assert status == "failed"
+    assert "the kernel did not start" in runs.reason(folder)
+    assert "the kernel did not start" in (folder / "report.html").read_text("utf-8")
 
 
 # killed
