@@ -9,6 +9,8 @@ import torch
 from .errors import CourseError
 from .heatmaps import attribute
 from .networks import Classifier
+from .networks.layers import last_grid, trace
+from .networks.tokens import as_grid, patch_grid
 from .pictures.images import open_image
 from .pictures.photos import Photos
 from .pictures.subsets import values
@@ -100,14 +102,15 @@ def of_pictures(
 
 
 def of_network(
-    classifier: Classifier, *, at: int, grid: bool | str = False, halves: bool = False, explains: Iterable[str] = ()
-) -> Iterator[str]:
+    classifier: Classifier, *, at: int, grid: bool | str = False, halves: bool = False, plain: bool = False,
+    explains: Iterable[str] = (),
+) -> Iterator[str]:  # fmt: skip
     """What a network cannot do with pictures of side `at`.
 
-    `grid`: Grad-CAM looks into it (True, or at the layer of this name); `halves`: its grid has a middle; `explains`:
-    these methods work.
+    `grid`: Grad-CAM looks into it (True, or at the layer of this name); `halves`: its grid has a middle; `plain`: it is
+    what the layer gives, no tokens or channels last that `attribute` turns; `explains`: these methods work.
     """
-    image = classifier.prepared(torch.randint(256, (1, 3, at, at), dtype=torch.uint8))
+    image = classifier.prepared((255 * torch.rand(1, 3, at, at)).byte())
     layer = grid if isinstance(grid, str) else None
     for method in ["gradcam"] * bool(grid) + [*explains]:
         try:
@@ -120,3 +123,8 @@ def of_network(
         u, v = attribute("gradcam", classifier.net, image, torch.tensor([0]), resolution="native").shape[1:]
         if u % 2 or v % 2:
             yield f"{classifier.name} has a {u} x {v} grid at {at} px: no middle; choose another size"
+    if plain:
+        outputs = trace(classifier.net, image)
+        shape = next(o.shape for o in outputs if o.name == last_grid(outputs)[0])
+        if as_grid(torch.empty(shape), image.shape[2:], patch_grid(outputs)).shape != shape:
+            yield f"{classifier.name} gives {shape} where Grad-CAM looks; this needs (1, K, u, v). Choose another"

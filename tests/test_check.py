@@ -1,9 +1,13 @@
 """helpers/check.py: numbers and boxes that cannot be meant are named, all others pass as they are."""
 
+import re
+
 import pytest
 import torch
+from torch import nn
 
 from helpers import check
+from helpers.networks import Classifier, build
 
 NONE = [torch.nan] * 4
 
@@ -75,3 +79,13 @@ def test_close_takes_nan_for_nan_and_one_number_for_many(capsys):
 def test_close_shows_both_numbers_when_they_differ(found, expected):
     with pytest.raises(AssertionError, match="by hand it is .* the function says"):
         check.close(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("resnet18", None), ("swin_t", None), ("vit_b_32", r"\(1, 5, 768\)"), ("mlp", "no tokens")]
+)
+def test_a_notebook_that_looks_into_a_layer_itself_needs_a_plain_grid(name, given):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64**2, 2)) if name == "mlp" else build(name, 2)
+    found = [*check.of_network(Classifier(name, net.eval(), torch.arange(2)), at=64, grid=True, plain=True)]
+    assert len(found) == (given is not None)
+    assert all(re.search(given, why) for why in found)
