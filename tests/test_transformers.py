@@ -321,7 +321,7 @@ def test_every_method_that_applies_explains_it_and_the_others_say_why(name):
     for method in METHODS:
         asked = lambda m=method: attribute(m, net, images, [0, 1], **FEW.get(m, {}))  # noqa: E731
         if method in APART[name] | {"rollout", "grad_rollout"}:
-            with pytest.raises(ValueError, match="for this model take another method|Take another method"):
+            with pytest.raises(ValueError, match="For this model take another method|Take another method"):
                 asked()
         else:
             maps = asked()

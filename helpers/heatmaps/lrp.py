@@ -158,7 +158,8 @@ def check_rules(model: nn.Module, image: torch.Tensor) -> None:
 
 
 _OTHERS = (
-    "LRP is for AlexNet, VGG, ResNet, SqueezeNet and their like; for this model take another method, e.g. 'gradcam'"
+    "LRP is for AlexNet, VGG, GoogLeNet, ResNet, SqueezeNet and their like: attention, gates, layer norm and dense "
+    "blocks need rules of their own, which are not here. For this model take another method, e.g. 'gradcam'"
 )
 
 
