@@ -37,6 +37,18 @@ def test_a_network_without_a_rule_for_lrp_is_explained_by_the_others(small):
     assert "its 2 heatmaps' pixels" in results["answer"]
 
 
+@pytest.mark.parametrize(("head", "empty"), [(-1.0, ["gradcam"]), (0.0, ["saliency", "gradcam", "lrp"])])
+def test_heatmaps_that_say_nothing_are_named_and_the_others_compared(small, tmp_path, head, empty):
+    net = networks.build("compact_resnet", 10)
+    nn.init.constant_(net.fc.weight, head)  # what it weighs is never negative: no channel speaks for a class
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    results = small(weights=str(tmp_path / "net.pth"))
+    assert [note.split(" says nothing of these 4")[0] for note in results["notes"]] == empty
+    assert ("The ranks of its 2 heatmaps' pixels correlate at" in results["answer"]) == (head < 0)
+    assert ("No two of its heatmaps have anything to compare" in results["answer"]) == (head == 0)
+    assert "nan" not in results["answer"]
+
+
 def test_accuracy_is_told_among_all_outputs_and_among_the_classes(small, tmp_path, capsys):
     folder, weights = own_folder(tmp_path), wide_weights(tmp_path)
     results = small(dataset=str(folder), model="compact_vgg", weights=str(weights))
