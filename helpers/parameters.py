@@ -160,7 +160,7 @@ def _bounds(text: str, kind: type) -> tuple | list | str | None:
 
 def _listed(parameter: Parameter, value: Any) -> Any:
     """`a,b` from the command line is a list where a list is wanted; so is a single value."""
-    if parameter.many and isinstance(value, str) and not Path(value).exists():
+    if parameter.many and isinstance(value, str) and not Path(re.sub("^(torchscript|exported):", "", value)).exists():
         inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
         return [part.strip() for part in inside.split(",") if part.strip()]
     return [value] if parameter.many and not isinstance(value, list) else value
@@ -186,8 +186,16 @@ def _model(value: str, *others: str) -> str:
 
 
 def _weights(value: str) -> str:
-    if value not in ("train", "imagenet") and not Path(value).expanduser().is_file():
-        raise ValueError("it needs train, imagenet or the path of a file that exists")
+    if value not in ("train", "imagenet", "own") and not Path(value).expanduser().is_file():
+        raise ValueError("it needs train, imagenet, own or the path of a file that exists")
+    return value
+
+
+def _statistics(value: str) -> str:
+    from .networks import statistics
+
+    if value != "auto":
+        statistics(value)
     return value
 
 
@@ -195,7 +203,15 @@ _SETS = "a data set of `course data list`, a folder or a picture"
 KINDS: dict[str, tuple[str, Callable]] = {
     "data set": (_SETS, lambda value: _dataset(value)),
     "data set or nothing": (f"nothing, or {_SETS}", lambda value: _dataset(value, "")),
-    "model": ("one of our compact models, a torchvision classifier or timm:NAME", lambda value: _model(value)),
+    "model": (
+        "one of our compact models, a torchvision classifier, timm:NAME, torchscript:PATH, exported:PATH or "
+        "python:MODULE:FUNCTION (the last three run code of yours)",
+        lambda value: _model(value),
+    ),
     "model, auto or none": ("auto, none, or a model by name", lambda value: _model(value, "auto", "none")),
-    "weights": ("train, imagenet or a path to a state dict", _weights),
+    "weights": ("train, imagenet, a path to a state dict, or own: those that the model brings", _weights),
+    "statistics": (
+        "auto, imagenet, half, unit, or a mean and a deviation such as 0.5,0.5,0.5 0.25,0.25,0.25",
+        _statistics,
+    ),
 }

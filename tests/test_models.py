@@ -4,6 +4,7 @@ import pickle
 import sys
 
 import pytest
+import timm
 import torch
 import torchvision
 from safetensors.torch import save_file
@@ -129,25 +130,27 @@ def test_weights_of_another_network_of_timm_are_told(xception, photos, tmp_path)
     torch.save(xception.state_dict(), tmp_path / "x.pth")
     with pytest.raises(CourseError, match="not of `timm:resnet18`: missing `conv1.weight`|`conv1.weight` has shape"):
         networks.load("timm:resnet18", str(tmp_path / "x.pth"), photos)
-    with pytest.raises(CourseError, match="expected an entry `head.weight`"):
+    with pytest.raises(CourseError, match="missing `cls_token`, `pos_embed`, `patch_embed.proj.weight` and 147 more"):
         networks.load("timm:vit_tiny_patch16_224", str(tmp_path / "x.pth"), photos)
 
 
-def test_colours_that_the_course_cannot_prepare_are_told_unless_the_weights_were_trained_otherwise(tmp_path, photos):
-    name = "timm:dpn68"  # a mean and a deviation of its own
-    torch.save(networks.build(name, 2).state_dict(), tmp_path / "w.pth")
-    for weights in (str(tmp_path / "w.pth"), "imagenet"):
-        with pytest.raises(CourseError, match=r"mean \(0\.48\d+, 0\.45.*Say normalise=half or imagenet or unit"):
-            networks.load(name, weights, photos)
-    assert networks.load(name, str(tmp_path / "w.pth"), photos, "half").normalise == "half"
+def test_timms_own_colours_are_taken_unless_the_reader_says_others(tmp_path, photos):
+    for name, own in (
+        ("timm:mobilevitv2_050", "unit"),
+        ("timm:vit_base_patch16_clip_224", "0.48145466,0.4578275,0.40821073"),
+    ):
+        assert networks.usual_normalise(name).startswith(own)
+    torch.save(networks.build("timm:mobilevitv2_050", 2).state_dict(), tmp_path / "w.pth")
+    for given, expected in (("auto", "unit"), ("half", "half")):
+        assert networks.load("timm:mobilevitv2_050", str(tmp_path / "w.pth"), photos, given).normalise == expected
 
 
-def test_colours_from_0_to_1_are_what_some_of_timms_weights_expect(tmp_path, photos):
-    name = "timm:mobilevitv2_050"  # mean 0, deviation 1
-    torch.save(networks.build(name, 2).state_dict(), tmp_path / "w.pth")
-    found = networks.load(name, str(tmp_path / "w.pth"), photos)
-    images = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 32, 32)
-    assert torch.allclose(found.prepared(images)[0, :, 0, 0], torch.tensor([0.0, 0.2, 1.0]))
+def test_timms_own_colours_that_have_no_name_are_those_of_its_transform():
+    name = "timm:vit_base_patch16_clip_224"
+    cfg = timm.get_pretrained_cfg(name.removeprefix("timm:"))
+    white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    found = networks.normalised(white, networks.usual_normalise(name))[0, :, 0, 0]
+    assert torch.allclose(found, (1 - torch.tensor(cfg.mean)) / torch.tensor(cfg.std), atol=1e-4)
 
 
 @pytest.fixture
@@ -340,7 +343,7 @@ def test_missing_weights_say_what_is_expected(photos):
 
 
 def test_weights_of_another_architecture_are_told(weights, photos):
-    with pytest.raises(CourseError, match="not of `compact_resnet`: expected an entry `fc.weight`"):
+    with pytest.raises(CourseError, match="not of `compact_resnet`: missing `conv1.weight`"):
         networks.load("compact_resnet", str(weights), photos)
 
 

@@ -177,7 +177,7 @@ def test_without_a_checksum_what_came_must_be_weights(home, tmp_path, monkeypatc
     page = tmp_path / "given" / dino.file
     page.parent.mkdir()
     page.write_text("<html>log in</html>")
-    with pytest.raises(CourseError, match="not a state dict"):
+    with pytest.raises(CourseError, match="a web page, not weights"):
         weights.prepare(["dino"], home, page.parent)
 
     def fetched(url, file, checksum):

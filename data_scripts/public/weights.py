@@ -15,7 +15,7 @@ import torchvision
 from helpers.errors import CourseError, Missing, nearest
 from helpers.files import atomic, locked
 from helpers.networks import published
-from helpers.networks.state import read_state
+from helpers.networks.checkpoints import read_state
 from helpers.pictures import data_root
 
 from ..getting.fetch import digest, fetch, no_room, verify

@@ -1,12 +1,12 @@
 """Classifiers by name, of ours, of torchvision and of timm: built with random weights, and what is published for them.
 
 timm is imported only when a name of its own is asked for: `timm:legacy_xception`, or with the tag of some weights,
-`timm:resnet18.a1_in1k`.
+`timm:resnet18.a1_in1k`. What has a prefix of `foreign` comes from there, and brings weights.
 """
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -17,20 +17,17 @@ import torchvision
 from torch import nn
 
 from ..errors import CourseError, nearest
+from . import foreign
 from .compact import COMPACT
+from .ends import NORMALISE, about
 from .tokens import any_size
 
 TIMM = "timm:"
 SLOW = ("inception_v3", "googlenet")  # by default they draw their weights from a truncated normal, for half a minute
-NORMALISE = {
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),  # 0 to 1 as they are
-}
 
 
 def names() -> list[str]:
-    """Every architecture of ours and torchvision's. `build` knows timm's, too, as `timm:NAME`."""
+    """Every architecture of ours and torchvision's. `build` knows more, by their prefixes."""
     return [*COMPACT, *torchvision.models.list_models(module=torchvision.models)]
 
 
@@ -38,20 +35,29 @@ def check_name(name: str) -> None:
     """Raise CourseError with the nearest names unless `build` knows this one."""
     if name.startswith(TIMM):
         _classifier_of_timm(name)
+    elif foreign.is_foreign(name):
+        foreign.check(name)
     elif name not in names():
         ways = "is not one of ours or torchvision's (timm's are `timm:NAME`)"
+        if Path(name).suffix in (".pt", ".pth", ".pt2", ".ts"):
+            ways = f"is a file; a TorchScript is `torchscript:{name}`, an exported program `exported:{name}`"
         raise CourseError(f"model `{name}` {ways}.{nearest(name, names())}")
 
 
 def build(name: str, outputs: int, **options: Any) -> nn.Module:
-    """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names."""
+    """A network of this architecture with random weights and this many outputs. Raises CourseError on unknown names.
+
+    What brings its weights has them, and may have other outputs.
+    """
     check_name(name)
+    if foreign.is_foreign(name):
+        return foreign.build(name, outputs)
     if name in COMPACT:
         return COMPACT[name](outputs)
     if not name.startswith(TIMM):
         options = {"init_weights": True, "aux_logits": False} | options if name in SLOW else options
         return any_size(torchvision.models.get_model(name, weights=None, num_classes=outputs, **options))
-    weight = head_of(name)
+    weight = f"{_classifier_of_timm(name).classifier}.weight"
     create = partial(timm_with(name).create_model, name.removeprefix(TIMM), pretrained=False, num_classes=outputs)
     try:
         net = create(dynamic_img_size=True, **options)
@@ -68,19 +74,35 @@ def head_of(name: str, state: Mapping[str, torch.Tensor] | None = None) -> str:
 
     In the `state` of somebody's network, whose head has other layers, it is the last of them: `fc.4.weight`.
     """
-    own: Mapping[str, torch.Tensor] = {}
-    if name.startswith(TIMM):
-        head = _classifier_of_timm(name).classifier
-    else:
-        with torch.device("meta"):
-            own = build(name, 1000, **({"init_weights": False} if name in SLOW else {})).state_dict()
-        head = [key for key in own if key.endswith(".weight")][-1].removesuffix(".weight")
+    head, own = _head(name)
     around, _, last = head.rpartition(".")
     for place in [head, around][: 1 + last.isdigit()]:  # of `classifier.1` all of the classifier may be another one
         dense = dense_of(place, state or {})
         if dense and {*dense} != {*dense_of(place, own)}:
             return f"{place}.{max(dense)}.weight"
     return f"{head}.weight"
+
+
+def body_of(name: str) -> dict[str, torch.Size]:
+    """The entries that every state dict of this architecture has, whatever its head, and their shapes."""
+    head, own = _head(name)
+    around, _, last = head.rpartition(".")
+    other = f"{around if around and last.isdigit() else head}."
+    return {k: v.shape for k, v in own.items() if not k.startswith(other) and not k.endswith("num_batches_tracked")}
+
+
+@lru_cache(maxsize=8)
+def _head(name: str) -> tuple[str, Mapping[str, torch.Tensor]]:
+    """The layer that gives the outputs, by name, and the entries of such a network, without values where it can be."""
+    if name.startswith(foreign.FOREIGN):
+        return foreign.head_by_run(name)
+    classifier = _classifier_of_timm(name).classifier if name.startswith(TIMM) else None
+    try:
+        with torch.device("meta"):
+            own = build(name, 1000, **({"init_weights": False} if name in SLOW else {})).state_dict()
+    except (RuntimeError, NotImplementedError):  # some of timm's look at values when they are built
+        own = build(name, 1000).state_dict()
+    return classifier or [key for key in own if key.endswith(".weight")][-1].removesuffix(".weight"), own
 
 
 def dense_of(place: str, state: Mapping[str, torch.Tensor]) -> dict[int, torch.Tensor]:
@@ -106,33 +128,42 @@ def rebuild_head(net: nn.Module, name: str, state: Mapping[str, torch.Tensor]) -
     for i in gaps:
         layers[i] = nn.ReLU()
     net.set_submodule(place, nn.Sequential(*layers))
-    return f", its head of {len(dense)} dense layers taken to have a ReLU between them" if gaps else ""
+    return f"its head of {len(dense)} dense layers taken to have a ReLU between them" if gaps else ""
 
 
 def usual_normalise(name: str) -> str:
-    """The name in NORMALISE of what weights of this architecture expect when nothing else is said.
+    """What weights of this architecture expect when nothing else is said: a name in NORMALISE, else in its writing.
 
     That is timm's for a network of timm, else imagenet; but for the two SLOW ones half, which is what torchvision's
-    `transform_input` makes of imagenet in them. Raises CourseError when NORMALISE does not have it.
+    `transform_input` makes of imagenet in them.
     """
-    wanted = NORMALISE["half" if name in SLOW else "imagenet"]
-    if name.startswith(TIMM):
-        cfg = _classifier_of_timm(name)
-        wanted = tuple(cfg.mean), tuple(cfg.std)
-    for key, known in NORMALISE.items():
-        if known == wanted:
-            return key
-    raise CourseError(
-        f"model `{name}`: timm's weights expect pictures of mean {wanted[0]} and deviation {wanted[1]}; the course has "
-        f"{', '.join(NORMALISE)}. Say normalise={' or '.join(NORMALISE)} for weights trained so, or take another model"
-    )
+    if not name.startswith(TIMM):
+        return "half" if name in SLOW else "imagenet"
+    cfg = _classifier_of_timm(name)
+    wanted = tuple(cfg.mean), tuple(cfg.std)
+    written = " ".join(",".join(f"{v:.8g}" for v in part) for part in wanted)
+    return next((key for key, known in NORMALISE.items() if known == wanted), written)
 
 
 def usual_size(name: str) -> int:
-    """The side, in pixels, of the pictures that weights of this architecture expect: its library's, 112 for ours."""
+    """The side, in pixels, of the pictures that weights of this architecture expect: its library's, 112 for ours.
+
+    Of a foreign one the first that it takes.
+    """
     if name.startswith(TIMM):
         return _classifier_of_timm(name).input_size[-1]
+    if foreign.is_foreign(name):
+        return about(foreign.build(name)).side
     return 112 if name in COMPACT else published(name).transforms().crop_size[0]
+
+
+def names_of(name: str, outputs: int) -> list[str]:
+    """ImageNet's names for so many outputs, for a network of timm also those of its larger sets; [] where none are."""
+    if outputs == 1000:
+        return list(torchvision.models.ResNet50_Weights.IMAGENET1K_V1.meta["categories"])
+    subset = timm_with(name).data.infer_imagenet_subset({"num_classes": outputs}) if name.startswith(TIMM) else None
+    info = subset and timm_with(name).data.ImageNetInfo(subset)
+    return [info.index_to_description(i) for i in range(outputs)] if info else []
 
 
 def published(name: str) -> torchvision.models.WeightsEnum:

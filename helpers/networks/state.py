@@ -1,4 +1,4 @@
-"""The weights of a network as a state dict: read from a file without running code, told apart, kept while it trains."""
+"""The weights of a network as a state dict: told apart, put into a network, kept while it trains."""
 
 import ast
 import hashlib
@@ -10,42 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from tqdm.auto import tqdm
 
 from ..errors import CourseError
-from ..files import atomic
-
-
-def read_state(path: Path, normalise: str = "imagenet") -> tuple[dict[str, torch.Tensor], str]:
-    """A state dict in float32 without `module.` prefixes, and the normalisation it was saved with, else this one.
-
-    Raises CourseError naming the file when there is none, or when it holds something else.
-    """
-    if not path.is_file():
-        raise CourseError(f"weights {path}: no such file. Expected `train`, `imagenet` or a path to a state dict")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                normalise = (file.metadata() or {}).get("normalise", normalise)
-                state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 it is no dict
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a garbled pickle can raise anything
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CourseError(
-            f"weights {path}: not a state dict that loads without running code ({first}). "
-            f"Save it with torch.save(model.state_dict(), path) or as safetensors"
-        ) from None
-    for key in ("state_dict", "model", "model_state_dict"):
-        state = state[key] if isinstance(state, dict) and isinstance(state.get(key), dict) else state
-    if not (isinstance(state, dict) and state and all(isinstance(v, torch.Tensor) for v in state.values())):
-        raise CourseError(f"weights {path}: holds {type(state).__name__}, expected a state dict of tensors")
-    floats = {k.removeprefix("module."): v.float() if v.is_floating_point() else v for k, v in state.items()}
-    return floats, normalise
+from ..files import atomic, locked, writable
 
 
 def save_state(net: nn.Module, path: Path, about: dict[str, str] | None = None) -> None:
@@ -86,13 +56,13 @@ def fill(net: nn.Module, state: dict[str, torch.Tensor], name: str, weights: str
     extra = [k for k in state if k not in own]
     wrong = [k for k in state if k in own and state[k].shape != own[k].shape]
     if missing or extra or wrong:
-        parts = [f"missing {_first(missing)}"] * bool(missing) + [f"not expected {_first(extra)}"] * bool(extra)
+        parts = [f"missing {first(missing)}"] * bool(missing) + [f"not expected {first(extra)}"] * bool(extra)
         parts += [f"`{k}` has shape {list(state[k].shape)}, expected {list(own[k].shape)}" for k in wrong[:2]]
         raise CourseError(f"weights {weights}: not of `{name}`: {'; '.join(parts)}")
     net.load_state_dict(state, strict=False)
 
 
-def _first(keys: list[str]) -> str:
+def first(keys: list[str]) -> str:
     """Three of these entries of a state dict, and how many more there are."""
     return ", ".join(f"`{k}`" for k in keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
@@ -103,8 +73,10 @@ def _first(keys: list[str]) -> str:
 @contextmanager
 def alone(folder: Path) -> Iterator[bool]:
     """Whether the training in `folder` is done; a second run that wants the same network waits for the first."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    if (folder / "history.json").is_file() and not writable(folder.parent):  # of a shared place that is only read
+        yield True
+        return
+    with locked(folder):
         yield (folder / "history.json").is_file()
 
 
