@@ -1067,7 +1067,7 @@ def test_a_network_without_any_map_has_its_page_and_others_their_numbers(faces, 
     thropt = claims["ThrOpt leaves the maps as they are"]
     assert (thropt["verdict"], thropt["why"]) == ("not judged", "no map of vanilla's is left")
     (left_out,) = [note for note in results["notes"] if "maps are zero or not finite" in note]
-    assert "Vanilla lrp 32" in left_out  # 24 of the leading case and 8 of another phi, or as many as there are
+    assert "Vanilla lrp 48" in left_out  # 24 in each of two cases
     assert all(results["metrics"][f"adr.{row}"] is None for row in ("vanilla", "aclarc"))  # nothing to compare with
     assert results["metrics"]["accuracy.aclarc"] is not None
     assert "not even the vanilla network decides" in results["answer"]
