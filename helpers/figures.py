@@ -33,6 +33,7 @@ def grid(rows: int, columns: int, side: float = 2.0, head: float = 0.3) -> tuple
     figure, axes = plt.subplots(rows, columns, figsize=(columns * side, rows * (side + head)), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
+        axis.set_anchor("S")  # what room is left goes to the title
     return figure, axes
 
 

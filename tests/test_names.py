@@ -183,6 +183,13 @@ def test_titles_of_very_long_names_are_shortened_and_do_not_overlap(name):
     assert any("…" in text for text in drawn(figure))
 
 
+def test_a_very_long_title_stays_below_the_legend():
+    figure = figures.overlays(IMAGES, {}, [LONG, "cat"], outlines={"target": MASKS}, across=True)
+    figure.canvas.draw()
+    legend = figure.legends[0].get_window_extent()
+    assert not any(axis.title.get_window_extent().overlaps(legend) for axis in figure.axes)
+
+
 def test_charts_of_very_long_names_keep_room_for_what_they_show(table):
     for figure in (
         figures.spread(table, "class", "value"),
