@@ -653,3 +653,14 @@ def test_a_table_that_scrolls_says_so(browser_page, html):
     looked = browser_page(html, width=1280)
     assert looked.locator(".hint").count() == 1
     assert looked.locator(".hint + .scroll.scrolls[tabindex='0'] th", has_text="quantile_39").count() == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_caption_of_a_table_that_scrolls_is_read_whole(browser_page, html, width):
+    looked = browser_page(html, width=width)
+    right = looked.evaluate("""() => { const table = document.querySelector(".scroll.scrolls table");
+      table.createCaption().textContent = "word ".repeat(90);
+      table.parentElement.scrollLeft = 50;
+      return table.caption.getBoundingClientRect().right - table.parentElement.getBoundingClientRect().right; }""")
+    assert right <= 0
