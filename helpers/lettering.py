@@ -29,6 +29,11 @@ def plain(name: str) -> str:
     return re.sub(r"(?<!\\)\$", r"\\$", name)
 
 
+def literal(text: str) -> str:
+    """A sentence in which Markdown takes the signs of names for those signs; `code` and **bold** stay what they are."""
+    return re.sub(r"`[^`]*`|[_$<]", lambda found: found[0] if found[0][0] == "`" else f"\\{found[0]}", text)
+
+
 def fonts(words: str) -> list[str]:
     """Let all figures from now on have the letters of these words, by installed fonts; a note on what none has."""
     lacking = {ord(c) for c in words if c.isprintable()} - {*get_font(findfont(FontProperties())).get_charmap()}

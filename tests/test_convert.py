@@ -210,7 +210,8 @@ def test_what_is_refused_is_converted_into_a_new_folder_and_the_old_one_stays(ha
         "- 2 stretched from its least to its largest value",
         "- 1 in LAB, made sRGB",
         "- 1 in CMYK, converted by Pillow's formula",
-        "- 1 cannot be read and are not there (listed in converted.csv); the first: dog/broken.jpg: ",
+        "- 1 cannot be read and are not there; the first: dog/broken.jpg: ",
+        "converted.csv lists them",
         f"Use it: -p dataset={tmp_path / 'new'}",
     ):
         assert line in said

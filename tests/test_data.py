@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data_scripts.getting import verify
+from data_scripts.getting import folder, verify
 from helpers import pictures as data
 from helpers.errors import CourseError
 from helpers.pictures import images
@@ -365,6 +365,13 @@ def test_the_manifest_changes_with_the_data_and_only_then(album):
     assert data.manifest(album) == before
     Image.new("RGB", (9, 9)).save(album / "cat" / "new.png")
     assert data.manifest(album) != before
+
+
+def test_tables_of_another_meaning_are_not_believed(album, data_home, monkeypatch):
+    before = data.load(album).notes
+    monkeypatch.setattr(folder, "MEANING", folder.MEANING + 1)
+    monkeypatch.setattr(verify, "conversion", lambda path, image: "read in another way")
+    assert (before, data.load(album).notes) == ((), ("6 picture(s) read in another way",))
 
 
 def test_divided_keeps_every_picture_once_and_every_class_on_both_sides(album):

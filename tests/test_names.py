@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from hypothesis import given
@@ -23,6 +24,7 @@ from helpers.errors import CourseError
 from helpers.files import named, readable
 from helpers.run import Run
 from reports.cli import main
+from reports.prose import markdown
 
 NAMES = [
     b"h\xe4user",
@@ -110,6 +112,26 @@ def test_a_run_keeps_such_names_in_its_results(odd, tmp_path):
     photos = run.data(data.load(odd))
     run.table(pd.DataFrame({"class": photos.classes}), "classes")
     assert "a$b_$c" in (tmp_path / "run" / "tables" / "classes.csv").read_text(encoding="utf-8")
+
+
+SIGNS = ["a$b_$c", "__MACOSX/ and __pycache__/", "<b>bold</b>", "x_1_y", "5 $ and 6 $", "_a_ `on_bad` _b_"]
+
+
+@pytest.mark.parametrize("text", SIGNS)
+def test_notes_and_answers_show_names_as_they_are(text):
+    page = BeautifulSoup(str(markdown(lettering.literal(f"{text}: {text}"), {}, {})), "html.parser")
+    assert page.get_text().strip() == f"{text}: {text}".replace("`", "")
+    assert not page.find(["math", "em", "b", "strong"])
+
+
+def test_a_run_shows_its_notes_and_answer_so(monkeypatch):
+    shown = []
+    monkeypatch.setattr("helpers.run.display", lambda one: shown.append(one.data))
+    run = Run("x", {})
+    run.note("a$b_$c")
+    run.answer("a$b_$c, `on_bad`")
+    assert shown == [r"> a\$b\_\$c", r"**a\$b\_\$c, `on_bad`**"]
+    assert (run.results["notes"], run.results["answer"]) == (["a$b_$c"], "a$b_$c, `on_bad`")  # kept as they are
 
 
 # in figures ----------------------------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ def convert(source: Path, target: Path, background: str = "white") -> list[str]:
         done = dict(zip([readable(f.relative_to(base)) for f in meant], bar, strict=True))
         _renamed(draft, done)
         rows = [(name, new, how) for name, (new, how) in done.items() if how]
-        pd.DataFrame(rows, columns=["from", "image", "what"]).to_csv(draft / REPORT, index=False, encoding="utf-8")
+        if rows:
+            pd.DataFrame(rows, columns=["from", "image", "what"]).to_csv(draft / REPORT, index=False, encoding="utf-8")
     return _said(target, done)
 
 
@@ -150,9 +151,10 @@ def _said(target: Path, done: dict[str, Done]) -> list[str]:
     """The report: how many pictures were copied, how many were written anew in which way, and what was left out."""
     anew = Counter(how.split(": ")[0] for new, how in done.values() if new and how)
     out = [(name, how) for name, (new, how) in done.items() if not new]
-    copied, below = sum(not how for _, how in done.values()), f"listed in {REPORT}"
-    said = [f"{target}: {copied:,} picture(s) copied as they are, {anew.total():,} made RGB of 8 bits ({below})"]
+    copied = sum(not how for _, how in done.values())
+    said = [f"{target}: {copied:,} picture(s) copied as they are, {anew.total():,} made RGB of 8 bits"]
     said += [f"- {count:,} {how}" for how, count in anew.most_common()]
     if out:
-        said.append(f"- {len(out):,} cannot be read and are not there ({below}); the first: {': '.join(out[0])}")
-    return [*said, f"Use it: -p dataset={target}"]
+        said.append(f"- {len(out):,} cannot be read and are not there; the first: {': '.join(out[0])}")
+    listed = [f"{REPORT} lists them"] if anew or out else []
+    return [*said, *listed, f"Use it: -p dataset={target}"]
