@@ -45,6 +45,7 @@ def start(namespace: dict, notebook: str | Path | None = None) -> "Run":
     said = run.results["provenance"]
     versions = ", ".join(f"{p} {said['versions'][p]}" for p in ("torch", "captum", "zennit"))
     text = f"seed {run.seed} · device {run.device} · Python {said['python']} · {versions}"
+    text += "" if run.folder else f" · shown, not kept: `course run {path.stem}` keeps results (or COURSE_RUN_DIR=DIR)"
     display(HTML(f"<small>{html.escape(text)}</small>"))
     return run
 
@@ -95,13 +96,13 @@ class Run:
     def note(self, text: str) -> None:
         """Something the reader of the page should know."""
         self.results["notes"].append(text)
-        display(Markdown(f"> {text}"))
+        display(Markdown(f"> {lettering.literal(text)}"))
         self._write()
 
     def answer(self, text: str) -> None:
         """The one line that stands on top of the page."""
         self.results["answer"] = text
-        display(Markdown(f"**{text}**"))
+        display(Markdown(f"**{lettering.literal(text)}**"))
         self._write()
 
     def say(self, text: str, when: bool = True) -> None:
