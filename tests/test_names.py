@@ -87,6 +87,15 @@ def test_errors_name_a_file_so_that_it_can_be_read(odd, capsys):
     assert len(skipped) == 6
 
 
+def test_folders_of_such_names_are_readable_where_they_are_not_understood(tmp_path, data_home):
+    for name in (b"train/cat", b"h\xe4user"):
+        os.makedirs(os.path.join(os.fsencode(tmp_path / "mine"), name))
+    for place in ("train/cat", os.fsdecode(b"h\xe4user")):
+        Image.new("RGB", (8, 8)).save(tmp_path / "mine" / place / "0.png")
+    with pytest.raises(CourseError, match=r"h\\xe4user/ is no name of a split"):
+        data.load(tmp_path / "mine")
+
+
 def test_a_data_set_with_such_a_name_itself_is_to_be_renamed(odd, tmp_path):
     for raw in (b"h\xe4user", b"a\nb"):
         with pytest.raises(CourseError, match=r"h\\xe4user|a\\x0ab.*rename it"):

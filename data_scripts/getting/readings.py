@@ -29,12 +29,8 @@ def rows(root: Path, left: list[Path]) -> tuple[list[Row], list[str]]:
     if named and (not others or len({*map(split_of, named)}) > 1 or any(_classes(p, there[p]) for p in named)):
         _whole(root, named, others)
         left += [file for p, files in named.items() for file in _loose(p, files)]
-        return [
-            (file, split_of(p), file.relative_to(p).parts[0])
-            for p, files in named.items()
-            for file in files
-            if file.parent != p
-        ], []
+        inside = [(p, file) for p, files in named.items() for file in files if file.parent != p]
+        return [(file, split_of(p), file.relative_to(p).parts[0]) for p, file in inside], []
     notes = [f"{p.name}/ is taken for a class: unlike a split, it has no folders of classes" for p in named]
     if len(others) == 1 and not named:
         notes += _one(root, *next(iter(others.items())))
@@ -74,13 +70,13 @@ def _one(root: Path, folder: Path, files: list[Path]) -> list[str]:
     inside = [] if _loose(folder, files) else _classes(folder, files)
     if inside and all(split_of(Path(name)) for name in inside):
         raise CourseError(f"{root}: its pictures are in {folder.name}/{inside[0]} ...; give {folder}")
-    way = f"If {_some(inside)} are the classes, give {folder}" if len(inside) > 1 else ""
-    return [f"All pictures are of one class, {folder.name}. {way}"] if way else []
+    way = f"If {_some(inside)} are the classes, give {readable(folder)}" if len(inside) > 1 else ""
+    return [f"All pictures are of one class, {readable(folder.name)}. {way}"] if way else []
 
 
 def _whole(root: Path, named: There, others: There) -> None:
     """Raise CourseError with both readings unless all folders are splits, each once and with classes in it."""
-    wrong = [f"{p.name}/ is no name of a split" for p in others]
+    wrong = [f"{readable(p.name)}/ is no name of a split" for p in others]
     wrong += [f"{p.name}/ has no folders of classes in it" for p, files in named.items() if not _classes(p, files)]
     for split, count in Counter(map(split_of, named)).items():
         if count > 1:
