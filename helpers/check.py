@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from .errors import CourseError
-from .heatmaps import attribute
+from .heatmaps import METHODS, attribute
 from .networks import Classifier
+from .networks.foreign import SEALED, Sealed
 from .networks.layers import last_grid, trace
 from .networks.tokens import as_grid, patch_grid
 from .pictures.images import open_image
@@ -113,6 +114,9 @@ def of_network(
     image = classifier.prepared((255 * torch.rand(1, 3, at, at)).byte())
     layer = grid if isinstance(grid, str) else None
     for method in ["gradcam"] * bool(grid) + [*explains]:
+        if isinstance(classifier.net, Sealed) and (METHODS[method].layer or METHODS[method].check):
+            yield f"{classifier.name} cannot be explained by {method}: its layers cannot be looked at; {SEALED}"
+            return
         try:
             attribute(method, classifier.net, image, torch.tensor([0]), layer if method == "gradcam" else None)
         except (ValueError, RuntimeError, AssertionError) as error:

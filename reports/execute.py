@@ -54,6 +54,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     and message of the error that stopped it.
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work.absolute()), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
+    env.setdefault("COURSE_FROM", os.getcwd())  # where the user's own modules are
     with _logged(work / "run.log"), tempfile.TemporaryDirectory(prefix="course-", dir=_short()) as own:
         try:
             papermill.execute_notebook(

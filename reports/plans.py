@@ -5,6 +5,7 @@ Light on purpose: what a mistake in a parameter needs is here, and it brings nei
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,9 +101,18 @@ def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:
         for value in values[parameter.name] if parameter.many else [values[parameter.name]]:
             if value and str(parameter.bounds).startswith("data set"):
                 digest.update(door.manifest(value).encode())
-            if parameter.bounds == "weights" and (file := Path(value).expanduser()).is_file():
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+            with_prefix = str(value).partition(":")[2] if str(parameter.bounds).startswith("model") else ""
+            if (parameter.bounds == "weights" or with_prefix) and (found := _file(with_prefix or value)):
+                digest.update(hashlib.sha256(found.read_bytes()).digest())
     return digest.hexdigest()[:10]
+
+
+def _file(value: str) -> Path | None:
+    """The file that a value names, or that of the module in `MODULE:FUNCTION`."""
+    if (file := Path(value).expanduser()).is_file():
+        return file
+    module = sys.modules.get(value.partition(":")[0]) if ":" in value else None  # imported when it was checked
+    return Path(module.__file__) if module and module.__file__ else None
 
 
 def _cells(path: Path) -> list[dict]:

@@ -54,22 +54,40 @@ def build(name: str, outputs: int | None = None) -> nn.Module:
     """
     check(name)
     try:
-        net = _asked_for(name, outputs) if name.startswith(PYTHON) else Sealed(*_read(name))
+        net = _asked_for(name, outputs).float() if name.startswith(PYTHON) else Sealed(*_read(name))
+        side, channels, output = _tried(name, net)
+        logits, place = logits_of(output, 1)
     except CourseError:
         raise
     except Exception as error:  # whatever a stranger's code or file may raise
         raise CourseError(f"model `{name}`: {type(error).__name__}: {_first_line(error)}") from error
-    side, channels, output = _tried(name, net)
-    logits, place = logits_of(output, 1)
     said = {SCRIPT: "a TorchScript", EXPORTED: "an exported program"}.get(name.partition(":")[0] + ":")
     said = said or f"built by {name.removeprefix(PYTHON)}, which was imported because it was named"
     said += f"; of what it gives, {place} is taken" * bool(place) + f"; {GREY}" * (channels == 1)
     if not isinstance(net, Sealed):
-        net.float().register_forward_hook(only_logits)
+        net.register_forward_hook(only_logits)
     if channels == 1:
         make_grey(net)
     net.__dict__["about"] = About(said, side, channels == 1, logits.shape[1])
     return net
+
+
+def check_trainable(name: str, net: nn.Module, classes: int) -> None:
+    """Raise CourseError where it cannot be trained here, on coloured pictures of so many classes."""
+    known, way = about(net), "Give weights=own, or weights=PATH"
+    if isinstance(net, Sealed):
+        raise CourseError(f"model `{name}` is not trained here, it brings its weights. Say weights=own")
+    if known.grey:
+        raise CourseError(f"model `{name}` is not trained here: it has one input channel. {way}")
+    if is_foreign(name) and known.outputs != classes:
+        raise CourseError(
+            f"model `{name}` gives {known.outputs} outputs for {classes} classes. {way}, or num_classes to it"
+        )
+
+
+def code(name: str) -> list[str]:
+    """The module that builds it, as it is written; nothing of one that is not built by a module."""
+    return [inspect.getsource(sys.modules[_function(name).__module__])] if name.startswith(PYTHON) else []
 
 
 def state_of(name: str) -> dict[str, torch.Tensor]:
@@ -90,9 +108,7 @@ def head_by_run(name: str) -> tuple[str, dict[str, torch.Tensor]]:
     return ran[-1], net.state_dict()
 
 
-SEALED = (
-    "name its class instead, model=python:MODULE:FUNCTION with weights=PATH, or take a method that needs none of them"
-)
+SEALED = "take a method without layers, such as saliency, or -p model=python:MODULE:FUNCTION with its weights"
 
 
 class Sealed(nn.Module):

@@ -20,7 +20,8 @@ from ..errors import CourseError
 from ..pictures import data_root, manifest, reader
 from ..pictures.images import FITS
 from ..pictures.photos import Photos
-from . import Classifier, augment, build, compact, evaluate, fingerprint, normalised, placed
+from . import Classifier, augment, build, compact, evaluate, fingerprint, foreign, normalised, placed
+from .ends import about
 from .state import alone, code_of, key_of, resumable
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
@@ -100,18 +101,21 @@ def train(
     """
     folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start, objective)}"
     net = build(recipe.name, len(photos.classes))
+    foreign.check_trainable(recipe.name, net, len(photos.classes))
     with alone(folder) as done:
         if not done or (snapshots and not any(folder.glob("epoch-*"))):
             _fit(folder, recipe, photos, start, snapshots, objective, device)
         net.load_state_dict(load_file(folder / "weights.safetensors"))
         history, kept = json.loads((folder / "history.json").read_text("utf-8")), sorted(folder.glob("epoch-*"))
-    outputs, source = torch.arange(len(photos.classes)), f"trained here ({folder.name})"
+    outputs = torch.arange(len(photos.classes))
+    source = "; ".join(filter(None, [f"trained here ({folder.name})", about(net).said]))
     return Classifier(recipe.name, placed(net, device).eval(), outputs, recipe.normalise, source, history, kept)
 
 
 def _key(recipe: Recipe, photos: Photos, start: dict | None, objective: Objective | None) -> str:
     """Of what decides the weights: recipe, pictures, first weights, objective, and the code that trains."""
     code = [code_of(__file__, DECIDES), code_of(augment.__file__), code_of(compact.__file__)]
+    code += foreign.code(recipe.name)
     rows = photos.table[["image", "split", "label"]].to_csv(index=False)
     boxes = objective.boxes if objective else None
     parts = [asdict(recipe), manifest(photos.root), rows, fingerprint(start or {}), code]

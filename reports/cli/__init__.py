@@ -3,21 +3,17 @@
 import argparse
 import io
 import os
-import platform
-import shutil
 import signal
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from helpers import door, parameters
+from helpers import parameters
 from helpers.errors import CourseError, Missing
 
 from .. import plans, settings
 from . import data as cli_data
+from . import doctor
 from .data import print_table
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     act.set_defaults(act=_run)
     act = acts.add_parser("data", help="the data sets: list, prepare one, find the regions in one, or convert pictures")
     cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks|convert"))
-    acts.add_parser("doctor", help="what this machine has and lacks").set_defaults(act=_doctor)
+    doctor.add(acts)
     return parser
 
 
@@ -126,41 +122,3 @@ def _passed_on(arguments) -> list[str]:
     named = {"--profile": arguments.profile, "-f": arguments.file, "--out": arguments.out}
     words = [word for option, value in named.items() if value for word in (option, str(value))]
     return words + [f"-p{text}" for text in arguments.given] + ["--force"] * arguments.force
-
-
-def _doctor(_) -> int:
-    """Print what is here; 1 when something that every notebook needs is missing."""
-    import torch
-
-    try:
-        import torchvision
-
-        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # fails when the two come from different indexes
-        pair = f"yes: torch {torch.__version__}, torchvision {torchvision.__version__}"
-    except Exception as error:
-        pair = f"NO: {error}. Install both from the same index: pip install --force-reinstall torch torchvision"
-    real = os.environ.get("COURSE_REAL_DATA")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    rows = [
-        ("Python", f"{platform.python_version()} ({'yes' if sys.version_info >= (3, 11) else 'NO: 3.11 or newer'})"),
-        ("torch pair", pair),
-        ("device", f"{'cuda' if torch.cuda.is_available() else 'cpu'}, {torch.get_num_threads()} threads"),
-        ("packages", ", ".join(f"{p} {_version(p)}" for p in ("captum", "zennit", "papermill", "jupyterlab"))),
-        ("disk", f"{shutil.disk_usage(door.REPO).free / 2**30:.0f} GiB free at {door.REPO}"),
-        ("data", str(door.data_root())),
-        ("chromium", browser or "not found (only the tests of the page need it)"),
-        (
-            "real data",
-            f"{real} ({'found' if Path(real).is_dir() else 'NOT FOUND'})" if real else "COURSE_REAL_DATA unset",
-        ),
-    ]
-    for name, said in rows:
-        print(f"{name:12} {said}")
-    return 1 if any("NO:" in said for _, said in rows) else 0
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "MISSING"
