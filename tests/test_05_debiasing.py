@@ -112,6 +112,25 @@ def test_lrp_as_published_is_zennits_epsilon_plus_on_the_network_as_it_is(nb, re
     assert not close(published, attribute("epsilon_plus", net, x, C), 0.1)
 
 
+@pytest.mark.parametrize("canonize", [True, False])
+def test_the_rule_leaves_out_a_half_that_is_zero_and_no_bit_of_a_map_changes(nb, resnet, monkeypatch, canonize):
+    halves, zplus = [], nb.BasicHook.backward
+    monkeypatch.setattr(
+        nb.BasicHook, "backward", lambda of, *g: halves.append(len(of.input_modifiers)) or zplus(of, *g)
+    )
+    ours = attribute("epsilon_plus", resnet, X, C, canonize=canonize)
+    assert halves.count(2) == 1  # only pictures are below 0 here; what comes behind a ReLU is not
+    monkeypatch.setattr(nb, "Plus", nb.ZPlus)
+    assert torch.equal(ours, attribute("epsilon_plus", resnet, X, C, canonize=canonize))
+
+
+def test_where_inputs_are_below_zero_the_rule_has_both_halves(nb):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU())
+    net, x = doubled(nn.Sequential(*net, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval(), X)
+    assert close(attribute("epsilon_plus", net, x, C, canonize=False), by_zennit(net, x, C, []), DOUBLE)
+
+
 @pytest.mark.oracle
 def test_lrp_as_published_is_detoxais(nb, detoxai, resnet, float64):
     net, x = doubled(resnet, X)
