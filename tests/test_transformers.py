@@ -5,7 +5,8 @@ import pytest
 import pytorch_grad_cam as oracle
 import timm
 import torch
-from known import DOUBLE, calibrated, close, doubled
+from known import DOUBLE, calibrated, close, doubled, in_small
+from PIL import Image
 from timm.layers import resample_abs_pos_embed
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
@@ -338,3 +339,47 @@ def test_an_auxiliary_head_is_no_layer_of_the_network_explained():
     maps = attribute("lrp", net, images, [0])
     net.aux1 = net.aux2 = None
     assert torch.equal(attribute("lrp", net, images, [0]), maps)
+
+
+# The whole of a notebook --------------------------------------------------------------------------------------------
+
+
+def test_00_goes_on_with_what_needs_no_layer_where_none_can_be_looked_at(tmp_path, monkeypatch):
+    torch.jit.trace(build("compact_resnet", 10).eval(), torch.zeros(1, 3, 48, 48)).save(tmp_path / "net.pt")
+    small = in_small("00_start_here", tmp_path, monkeypatch, 160, {"tile": 48})
+    results = small(model=f"torchscript:{tmp_path / 'net.pt'}", weights="own")
+    left_out = [note.split(" is left out")[0] for note in results["notes"] if " is left out" in note]
+    assert left_out == ["Grad-CAM", "LRP"]
+    assert "No two of its heatmaps have anything to compare" in results["answer"]
+
+
+TINY = {"mosaics_per_class": [1], "layout_mosaics": 10, "cascade_steps": 2, "random_draws": 2, "tile": 32}
+
+
+def two_folders(home):
+    """Two classes of five pictures, a folder each."""
+    for k, name in enumerate(("cat", "dog")):
+        (home / "pets" / name).mkdir(parents=True)
+        for i in range(5):
+            Image.effect_noise((48, 48), 20 + 90 * k + i).convert("RGB").save(home / "pets" / name / f"{i}.png")
+    return home / "pets"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "outputs", "methods", "left_out"),
+    [
+        ("timm:vit_tiny_patch16_224", 10, ["rollout", "grad_rollout", "lrp"], ["lrp"]),
+        ("efficientnet_b0", 10, ["gradcam", "rollout"], ["rollout"]),
+        ("resnet18", 1, ["lrp", "saliency"], []),
+    ],
+)
+def test_01_runs_on_it_with_weights_from_a_file(name, outputs, methods, left_out, tmp_path, monkeypatch):
+    net = decided(build(name, outputs))
+    net = net if "vit" in name else calibrated(net)
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    given = {"model": [name], "weights": [str(tmp_path / "weights.pth")], "methods": methods}
+    given |= {"dataset": [str(two_folders(tmp_path))]} if outputs == 1 else {}
+    results = in_small("01_focus", tmp_path, monkeypatch, 200, TINY)(**given)
+    assert {f"focus_median.{m}" for m in methods if m not in left_out} <= {*results["metrics"]}
+    assert [note.split("explained by ")[1].split()[0] for note in results["notes"] if "left out" in note] == left_out
