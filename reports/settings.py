@@ -53,7 +53,7 @@ def absolute(value: Any, bounds: Any) -> Any:
     if isinstance(value, list):
         return [absolute(v, bounds) for v in value]
     if str(bounds).startswith("model"):  # torchscript:PATH
-        kind, sign, path = value.rpartition(":")
+        kind, sign, path = value.partition(":")
         return kind + sign + absolute(path, None)
     path, of_data = os.path.expanduser(value), str(bounds).startswith("data set")
     there = os.path.exists(path) if of_data and path else os.path.isfile(path) and os.path.splitext(path)[1]
