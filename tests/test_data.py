@@ -180,6 +180,27 @@ def test_a_picture_that_exif_turns_is_read_upright_and_told(album):
     assert photos.notes == ("1 picture(s) turned upright as their EXIF tag says",)
 
 
+MODES = {"TIFF": "RGB L 1 P RGBA CMYK", "PNG": "RGB L 1 P RGBA", "JPEG": "RGB L CMYK", "WEBP": "RGB RGBA"}
+
+
+@pytest.mark.parametrize(("format", "mode"), [(format, mode) for format in MODES for mode in MODES[format].split()])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_every_kind_of_file_is_upright_in_all_that_is_read_of_it(album, format, mode, orientation):
+    pixels = np.zeros((40, 60), np.uint8)
+    pixels[:8] = 255  # a bar on top of what the camera stored
+    picture, exif = Image.fromarray(pixels).convert("RGB"), Image.Exif()
+    exif[images.ORIENTATION] = orientation
+    (picture if mode == "RGB" else picture.convert(mode)).save(album / "cat" / "0.png", format, exif=exif)
+    bar = {3: np.s_[-5:], 6: np.s_[:, -5:], 8: np.s_[:, :5]}[orientation]
+    shown = np.asarray(images.read_image(album / "cat" / "0.png"))[..., 0] > 127
+    assert shown[bar].all()
+    assert shown.mean() < 0.3
+    (wide, high), how = verify.check_image(album / "cat" / "0.png")
+    assert (high, wide) == shown.shape
+    assert verify.TURNED in how
+    assert images.upright_size(images.open_image(album / "cat" / "0.png")) == (wide, high)
+
+
 def test_a_mask_is_compared_with_the_upright_picture(album):
     picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
     exif = picture.getexif()

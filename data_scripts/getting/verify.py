@@ -90,12 +90,14 @@ def check_image(path: Path) -> tuple[tuple[int, int], list[str]]:
     Everything is decoded, so that truncation shows. Raises CourseError naming the file and what is wrong with it.
     """
     image = open_image(path)
-    width, height = image.size
+    (width, height), tiff = image.size, image.format == "TIFF"
+    turned = tiff and image.getexif().get(ORIENTATION, 1)  # gone when Pillow has turned it
     image.draft(None, (1, 1))  # JPEG: reads every byte, but skips most of the arithmetic
     how = [conversion(path, decoded(path, image))]
-    orientation = image.getexif().get(ORIENTATION, 1)
+    orientation = turned or image.getexif().get(ORIENTATION, 1)
     how += [TURNED] * (orientation not in (0, 1)) + [FIRST] * (getattr(image, "n_frames", 1) > 1)
-    return (height, width) if orientation in (5, 6, 7, 8) else (width, height), [*filter(None, how)]
+    sideways = orientation in (5, 6, 7, 8) and not tiff
+    return (height, width) if sideways else (width, height), [*filter(None, how)]
 
 
 def _check_mask(file: Path, regions: dict[int, str], width: int, height: int) -> None:

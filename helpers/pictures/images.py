@@ -50,8 +50,16 @@ def _unknown(file: Path) -> str:
     return "not an image that Pillow can read" if head else "the file is empty (0 bytes)"
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of an opened picture as it is shown."""
+    sideways = image.format != "TIFF" and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)  # Pillow turns its TIFFs
+    return (image.height, image.width) if sideways else image.size
+
+
 def decoded(path: Path, image: Image.Image) -> Image.Image:
     """The same picture with its pixels. Raises CourseError naming the file when they are not all there."""
+    if image.format == "TIFF":
+        image.filename = ""  # else Pillow (13.0) maps it into memory, and garbles one that it has to turn
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, EOFError, zlib.error ...

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .images import ORIENTATION, open_image
+from .images import open_image, upright_size
 from .photos import Photos
 
 
@@ -31,8 +31,6 @@ def given_boxes(photos: Photos, column: str = "box") -> torch.Tensor | None:
     boxes = torch.full((len(photos), 4), torch.nan)
     for row, (file, box) in enumerate(zip(photos.table["image"], photos.table[column], strict=True)):
         if isinstance(box, str) and box:
-            image = open_image(photos.root / file)
-            turned = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
-            sides = torch.tensor(image.size[::-1] if turned else image.size)
+            sides = torch.tensor(upright_size(open_image(photos.root / file)))
             boxes[row] = torch.tensor([float(v) for v in box.split()]) / sides.repeat(2)
     return boxes
