@@ -35,7 +35,7 @@ LABELS = np.repeat([0, 1, 2], [5, 4, 7])
 
 
 def maps(side=6):
-    values = st.floats(-5, 5, width=32)
+    values = st.floats(-5, 5, width=32, allow_subnormal=False)  # half of the smallest one is 0
     return arrays(np.float32, (3, side, side), elements=values).map(torch.from_numpy)
 
 
@@ -332,6 +332,26 @@ def untrained(name):
     return networks.Classifier(name, networks.build(name, 2).eval(), torch.arange(2))
 
 
+def test_accuracy_and_loss_of_a_network_of_more_outputs_are_told_among_the_classes_too(nb, tmp_path):
+    photos = pictures.load(own_folder(tmp_path))
+    net = networks.load("compact_vgg", str(wide_weights(tmp_path)), photos)
+    read = pictures.reader(photos, 64, "cover")
+    logits = networks.logits(net, photos, read)[:, [5, 9, 12]]  # the outputs that classes.csv names
+    right, among, loss = nb.answers(net, photos, read)
+    assert among.tolist() == (logits.argmax(1) == photos.labels).double().tolist()
+    assert (right <= among).all()
+    assert loss == pytest.approx(nn.functional.cross_entropy(logits, photos.labels).item())
+    assert nb.counted(photos, 8) == "15 pictures and 24 mosaics"
+
+
+def test_a_map_that_is_not_finite_has_no_focus_and_the_others_keep_theirs(nb):
+    R = torch.rand(3, 6, 6)
+    whole, R[1, 2, 3] = nb.focus(R, left()), torch.nan
+    found = nb.focus(nb.silenced(R), left())
+    assert torch.equal(found.isnan(), torch.tensor([False, True, False]))
+    assert torch.equal(found[[0, 2]], whole[[0, 2]])
+
+
 @pytest.mark.parametrize(("name", "tile"), [("vit_b_32", 112), ("vit_b_32", 224), ("compact_vgg", 8)])
 def test_a_network_that_takes_no_mosaics_is_told_before_training(name, tile):
     with pytest.raises(ValueError, match=f"{name} cannot be explained by gradcam at {2 * tile} px"):
@@ -514,12 +534,50 @@ def test_a_folder_of_ones_own_is_not_called_drawn_and_accuracy_is_told_among_its
         dataset=[str(own_folder(tmp_path))], weights=weights, curve_model="none", methods=["saliency", "lrp"]
     )
     assert [text for text in shown if "drawn by a script" in text] == []
-    (said,) = [note for note in results["notes"] if "on tiles not trained on here" in note]
+    (said,) = [note for note in results["notes"] if "tiles not trained on here" in note]
+    assert said.startswith("compact_vgg on 15 tiles")
     assert "among the 3 classes (chance 33.3%)" in said
     assert "among all its 20 outputs (chance 5.0%)" in said
     followed = [c for c in results["claims"] if "epochs" in c["claim"]]
     assert {c["verdict"] for c in followed} == {"not judged"}
     assert all(c["why"] for c in followed)
+
+
+def blind_weights(home, head):
+    """A compact_resnet of 10 outputs whose every output is the sum of what the last layer saw, times `head`."""
+    torch.manual_seed(0)
+    net = networks.build("compact_resnet", 10)
+    nn.init.constant_(net.fc.weight, head)  # what it weighs is never negative, so that Grad-CAM is zero for head <= 0
+    nn.init.zeros_(net.fc.bias)
+    torch.save(net.state_dict(), home / "blind.pth")
+    return {"model": ["compact_resnet"], "weights": [str(home / "blind.pth")], "curve_model": "none"}
+
+
+@pytest.mark.parametrize(("head", "empty"), [(-1.0, {"gradcam"}), (0.0, {"gradcam", "lrp", "saliency"})])
+def test_a_method_whose_maps_are_empty_is_counted_and_explained_and_the_others_stand(small, tmp_path, head, empty):
+    methods = ["gradcam", "lrp", "saliency", "random"]
+    results = small(**blind_weights(tmp_path, head), methods=methods)
+    undefined = {m: results["metrics"][f"focus_undefined.{m}"] for m in methods}
+    assert {m for m in methods if undefined[m] == 10} == empty  # one mosaic a class
+    assert undefined["random"] == 0
+    assert {m for m in methods if results["metrics"][f"focus_median.{m}"] is None} == empty
+    explained = [note.split(" on ")[0] for note in results["notes"] if "10 of 10 mosaics have no Focus, since" in note]
+    assert {*explained} == empty
+    assert results["answer"].startswith("Grad-CAM finds nothing for compact_resnet: no map of 10 mosaics has positive")
+    assert "with random weights 5" in results["answer"]  # about one half
+    assert {c["verdict"] for c in results["claims"] if "trained network's" in c["claim"]} == {"cannot tell"}
+    said = json.dumps([results[part] for part in ("notes", "answer", "claims", "figures", "tables")])
+    assert re.findall(r"\bnan\b", said) == []
+
+
+@pytest.mark.parametrize("model", ["compact_vgg", "compact_resnet"])
+def test_where_there_is_no_max_pool_to_compare_with_that_is_said(small, monkeypatch, model):
+    shown = []
+    monkeypatch.setattr("helpers.run.display", lambda what, **_: shown.append(str(getattr(what, "data", what))))
+    results = small(model=[model], curve_model="none", epochs=3)
+    compared = [note for note in results["notes"] if "less that of the max-pool after it is" in note]
+    missing = [text for text in shown if "has no max-pool after its last ReLU" in text]
+    assert (len(compared), len(missing)) == ((1, 0) if model == "compact_vgg" else (0, 1))
 
 
 @pytest.mark.slow
@@ -553,6 +611,13 @@ def test_the_whole_notebook_runs_through_the_report_path(tmp_path, shared_home):
     assert len(results["claims"]) >= 8
     assert not [f["alt"] for f in results["figures"] if not f["alt"] or "np." in f["alt"] or "{" in f["alt"]]
     assert results["metrics"]["focus_median.gradcam"] > 0.6 > 0.55 > results["metrics"]["focus_median.random"] > 0.45
+
+
+@pytest.mark.slow
+def test_the_page_of_a_network_that_shows_nothing_is_written(tmp_path, shared_home):
+    folder, status = runs.run(runs.plan("01_focus", given=SMALL | blind_weights(tmp_path, 0.0)), tmp_path / "out")
+    assert status == "finished", runs.reason(folder)
+    assert "no map of 10 mosaics has positive relevance" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
