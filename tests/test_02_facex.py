@@ -652,6 +652,47 @@ def test_a_rank_that_is_not_there_is_a_dash(nb):
     assert [nb.place(rank) for rank in (3.0, 19.0, 7 / 3, np.nan)] == ["3", "19", "2.33", "–"]
 
 
+def test_tables_for_people_say_regions_in_words_and_ranks_without_decimals(nb):
+    table = ranked(ear_r=2, r_ear=1, neck_l=np.nan).rename_axis("region").assign(soft=[0.5, 0.75, np.nan])
+    shown = nb.readable(table, ["rank_soft"])
+    assert list(shown.index) == ["earrings", "right ear", "necklace"]
+    assert shown["rank_soft"].tolist() == ["2", "1", "–"]
+    assert shown["soft"].tolist()[:2] == [0.5, 0.75]
+    assert list(table.index) == ["ear_r", "r_ear", "neck_l"]  # the file keeps the short names
+    rows = nb.readable(pd.DataFrame({"seed": [0], "RP1 soft planted": [7 / 3]}), ["RP1 soft planted"])
+    assert (rows.index.tolist(), rows["RP1 soft planted"].tolist()) == ([0], ["2.33"])
+    assert nb.highest(table["soft"], 1) == "right ear 0.75"
+    assert nb.highest(table["soft"] * np.nan) == "none"
+
+
+@pytest.mark.parametrize(("best", "share"), [([0, 1, 2], 1.0), ([5, 6, 6], 0.0), ([0, 5], 0.5)])
+def test_the_faces_of_the_best_patches_are_counted_once_beside_those_that_show_the_region(nb, monkeypatch, best, share):
+    monkeypatch.setattr(nb, "unseen", people(8).rows(np.ones(8, bool)), raising=False)
+    nb.unseen.table["Wearing_Lipstick"] = [1, 1, 1, 1, 0, 0, 0, 0]
+    soft = pd.DataFrame({"u_lip": 0.5, "l_lip": np.nan, "nose": 0.9}, index=[0, 1, 2, 5, 6])
+    soft.loc[2, "u_lip"] = np.nan  # shows no lip: no part of chance
+    patches = pd.DataFrame({"region": "u_lip", "face": best})
+    patches = pd.concat([patches, pd.DataFrame({"region": ["nose"], "face": [4]})], ignore_index=True)
+    found = nb.caught(nb.Profile(None, patches, soft, soft), "Wearing_Lipstick")
+    assert (found.value, found.n, found.chance) == (share, len({*best}), 0.5)
+
+
+def test_maps_that_are_not_finite_are_left_out_and_counted(nb, monkeypatch):
+    images, layers = drawn_faces()
+    real = nb.attribute
+
+    def broken(*given, **how):
+        cam = real(*given, **how)
+        return torch.where(torch.arange(len(cam))[:, None, None] == 5, torch.nan, cam)
+
+    monkeypatch.setattr(nb, "attribute", broken)
+    found = profile(nb, images, layers)
+    assert counts(found) == (9, 2)  # the fourth is zero everywhere
+    monkeypatch.undo()
+    without = profile(nb, images, layers, [0, 1, 2, 4, 6, 7, 8])
+    assert np.allclose(found.table, without.table, atol=1e-12, equal_nan=True)
+
+
 def test_the_regions_of_table_4_are_those_of_the_attributes_that_lean_most(nb):
     photos = learners()
     y, worn = photos.labels.numpy(), photos.table["Wearing_Lipstick"].to_numpy()
@@ -1166,6 +1207,23 @@ def test_a_parser_that_misses_what_every_face_has_is_in_the_headline(few_faces, 
     assert re.match(r"The parser fails on mine: of 64 faces it finds .*(skin|nose|lips) in \d+%", results["answer"])
     assert any("Name a better one: parser=farl" in note for note in results["notes"])
     assert {"faces"} <= {f["name"] for f in results["figures"]}  # the masks that it found
+
+
+@pytest.mark.slow
+def test_a_network_that_shows_nothing_makes_a_page_that_says_so(few_faces, tiny, tmp_path):
+    net = networks.build("compact_resnet", 2)
+    nn.init.constant_(net.fc.weight, -1.0)  # what it weighs is never negative: Grad-CAM is zero everywhere
+    torch.save(net.state_dict(), tmp_path / "net.pth")
+    given = {"dataset": str(tiny), "weights": str(tmp_path / "net.pth"), "targets": ["none"], "model": "compact_resnet"}
+    folder, status = reports.run(reports.plan("02_facex", given=given | {"size": 64, "images": 8}), tmp_path / "out")
+    assert status == "finished", reports.reason(folder)
+    results = reports.results(folder)
+    assert "shows nothing: no map of Grad-CAM says anything of a region" in results["answer"]
+    assert any(note.startswith("8 of 8 faces have a map that is zero everywhere") for note in results["notes"])
+    assert {results["metrics"][f"ior.{region}"] for region in REGIONS} == {None}
+    assert "similarity" in {f["name"] for f in results["figures"]}  # of its features, which say something
+    assert "there is no best patch" in said_by(folder)
+    assert re.findall(r"\bnan\b", json.dumps(results)) == []
 
 
 @pytest.mark.slow
