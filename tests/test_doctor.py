@@ -52,14 +52,26 @@ def test_the_other_weights_are_taken_when_asked_for(capsys, weights):
     assert "prefix `net.` taken off; raw weights" in row(course(capsys, *asked)[1].out, "weights")
 
 
-def test_a_program_whose_layers_cannot_be_seen_runs_no_notebook_and_says_why(capsys, tmp_path):
-    net = networks.build("compact_resnet", 2).eval()
-    torch.jit.trace(net, torch.zeros(1, 3, 32, 32)).save(tmp_path / "net.pt")
-    code, output = course(capsys, "doctor", "--model", f"torchscript:{tmp_path / 'net.pt'}", "--size", 32)
-    assert code == 1
-    assert "a TorchScript" in row(output.out, "weights")
-    assert row(output.out, "saliency").startswith("yes")
-    assert "its layers" in output.out
+class Blind(torch.nn.Module):
+    """It gives logits and no gradients."""
+
+    def forward(self, x):
+        return x.detach().mean((2, 3))
+
+
+@pytest.mark.filterwarnings("ignore")  # TorchScript is deprecated, and says so
+def test_a_program_whose_layers_cannot_be_seen_runs_where_none_are_needed_and_one_without_gradients_nowhere(
+    capsys, tmp_path
+):
+    net, image = networks.build("compact_resnet", 2).eval(), torch.zeros(1, 3, 32, 32)
+    for kind, code, works in ((net, 0, "yes"), (Blind(), 1, "none of saliency works")):
+        torch.jit.trace(kind, image).save(tmp_path / "net.pt")
+        found, output = course(capsys, "doctor", "--model", f"torchscript:{tmp_path / 'net.pt'}", "--size", 32)
+        assert found == code
+        assert "a TorchScript" in row(output.out, "weights")
+        assert row(output.out, "00_start_here") == works
+        assert row(output.out, "03_ria") == "it trains the network, and this one can only be asked"
+        assert "its layers" in output.out
 
 
 def test_all_maps_zero_are_counted(capsys, tmp_path):

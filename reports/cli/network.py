@@ -29,7 +29,7 @@ FEWER: dict[str, tuple[dict[str, Any], float]] = {
 }
 # What a notebook asks of pictures, of a network, and of weights; a method among `any` must work
 NEEDS: dict[str, dict[str, Any]] = {
-    "00_start_here": {"pictures": {"classes": 2}, "grid": True},
+    "00_start_here": {"pictures": {"classes": 2}, "any": ("saliency",)},
     "01_focus": {"pictures": {"classes": 2, "each": 2}, "grid": True, "twice": True},
     "02_facex": {"pictures": {"masks": True}, "grid": True, "or": "parser=farl"},
     "03_ria": {"pictures": {"classes": 2}, "grid": True, "plain": True, "trains": True, "of": ("mask", "box")},
