@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from known import in_small
 from safetensors.torch import save_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -399,6 +400,18 @@ def test_a_mean_and_deviation_that_cannot_be_meant_are_told(written, net, path):
     torch.save(net.state_dict(), path)
     with pytest.raises(CourseError, match=f"normalise is '{written}'; expected half, imagenet, unit, or a mean"):
         loaded(path, normalise=written)
+
+
+# in a run
+
+
+@pytest.mark.parametrize(("average", "said"), [("auto", "entry `ema`; averaged weights"), ("no", "raw weights")])
+def test_a_report_says_which_weights_were_taken(average, said, tmp_path, monkeypatch):
+    first, second = networks.build(NAME, 10), networks.build(NAME, 10)
+    torch.save({"model": first.state_dict(), "ema": second.state_dict()}, tmp_path / "w.pth")
+    run = in_small("00_start_here", tmp_path, monkeypatch, 160, {"tile": 48})
+    results = run(weights=str(tmp_path / "w.pth"), average=average)
+    assert said in results["provenance"]["weights"][NAME]
 
 
 # the real thing

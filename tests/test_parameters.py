@@ -1,5 +1,6 @@
 """helpers/parameters.py: wrong parameters are told before any work starts, each with the way out."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -201,6 +202,33 @@ def test_networks_of_timm_are_known_by_name(kind, tmp_path):
     assert looked_up(kind, "timm:legacy_xception", tmp_path) == "timm:legacy_xception"
     with pytest.raises(CourseError, match=r"`x` is 'timm:xceptoin41'.*timm's. Did you mean `timm:xception41`.*\?\n"):
         looked_up(kind, "timm:xceptoin41", tmp_path)
+
+
+@pytest.mark.parametrize("value", ["auto", "half", "unit", "0.5,0.5,0.5 0.25,0.25,0.25", "0.1307 0.3081"])
+def test_statistics_are_a_name_or_a_mean_and_a_deviation(value, tmp_path):
+    assert looked_up("statistics", value, tmp_path) == value  # commas part no list here
+
+
+def test_statistics_that_cannot_be_meant_say_how_they_are_written(tmp_path):
+    with pytest.raises(CourseError, match="`x` is '123.7,116.3 58'; normalise is .*a mean from 0 to 1 and a deviation"):
+        looked_up("statistics", "123.7,116.3 58", tmp_path)
+    assert "such as 0.5,0.5,0.5 0.25,0.25,0.25" in parameters.Parameter("x", "str", "", "", "statistics").expected()
+
+
+def test_weights_may_be_those_that_a_model_brings(tmp_path):
+    assert looked_up("weights", "own", tmp_path) == "own"
+
+
+LOADS = re.compile(r"networks\.(?:load|state_of)\((?!network, str\(path\))[^\n]*")  # the path: an epoch trained here
+
+
+@pytest.mark.parametrize("path", sorted(Path("notebooks").glob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_wherever_weights_are_loaded_the_choice_of_averaged_ones_is_passed_on(path):
+    assert {"weights", "average"} <= {p.name for p in parameters.read(path)}
+    code = [cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    loads = [call for source in code for call in LOADS.findall(source)]
+    assert loads
+    assert [call for call in loads if "average" not in call] == []
 
 
 def test_a_name_like_no_other_is_told_in_one_sentence(tmp_path):

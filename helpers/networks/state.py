@@ -58,7 +58,7 @@ def fill(net: nn.Module, state: dict[str, torch.Tensor], name: str, weights: str
     if missing or extra or wrong:
         parts = [f"missing {first(missing)}"] * bool(missing) + [f"not expected {first(extra)}"] * bool(extra)
         parts += [f"`{k}` has shape {list(state[k].shape)}, expected {list(own[k].shape)}" for k in wrong[:2]]
-        raise CourseError(f"weights {weights}: not of `{name}`: {'; '.join(parts)}")
+        raise CourseError(f"weights {weights}: not of `{name}`: {'; '.join(parts)}. Try another -p model=NAME")
     net.load_state_dict(state, strict=False)
 
 
