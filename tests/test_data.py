@@ -710,6 +710,12 @@ def test_masks_without_names_of_regions_are_told_what_ids_to_name(flat):
             ask(photos)
 
 
+def test_layers_without_names_of_regions_are_told_once(flat):
+    (with_layers(flat, hat=np.ones((4, 6))) / "regions.csv").unlink()
+    with pytest.raises(CourseError, match=r"^[^\n]*regions\.csv: no such file; layers need it[^\n]*$"):
+        data.load(flat)
+
+
 def test_a_picture_without_a_mask_is_named_where_masks_are_needed(flat):
     with_masks(flat)
     (flat / "index.csv").write_text("image,split,label,mask\nimages/a.jpg,val,x,masks/a.png\nimages/b.jpg,val,x,\n")

@@ -55,6 +55,8 @@ def _arrange(place: Path, folder: Path) -> None:
         lambda: tables.classes(place / "classes.csv"),
         lambda: _own(place) if (place / "index.csv").is_file() else found(place),
     )
+    if "layers" in table and table["layers"].any() and not regions:
+        raise CourseError(f"{place / 'regions.csv'}: no such file; layers need it to know their names (id, region)")
     bad, read, boxes = verify.problems(place, table, regions, None if known is None else {*known["folder"]}, place.name)
     bad |= lost
     if boxes:
