@@ -361,6 +361,16 @@ def test_names_of_another_number_of_outputs_are_left_and_it_is_said(net, path, a
     assert "3 names of its 2 outputs, which are left" in found.source
 
 
+@pytest.mark.parametrize(
+    "entry", [{"classes": 2}, {"classes": {"a": "b"}}, {"id2label": {"0": "a", "7": "b"}}, {"args": argparse.Namespace(
+        classes="{", normalise=True)}]
+)  # fmt: skip
+def test_what_only_is_called_so_names_nothing(entry, net, path):
+    torch.save({"state_dict": net.state_dict()} | entry, path)
+    found = loaded(path)
+    assert (found.called, found.normalise) == ((), "imagenet")
+
+
 def test_classes_csv_wins_over_the_names_of_outputs(net, path, album):
     torch.save({"state_dict": net.state_dict(), "classes": NAMES}, path)
     (album / "classes.csv").write_text("folder,index,name\ncat,0,cat\ndog,1,dog\n")

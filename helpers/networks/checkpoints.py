@@ -90,6 +90,7 @@ def opened(path: Path) -> tuple[Any, dict[str, Any]]:
     for key in ABOUT:
         inner = about.get(key)
         about |= vars(inner) if isinstance(inner, argparse.Namespace) else inner if isinstance(inner, dict) else {}
+    about.pop("normalise", None)  # a training's own option of that name
     return held, about
 
 
@@ -217,12 +218,14 @@ def read_state(path: Path, normalise: str = "imagenet") -> tuple[State, str]:
 def names_in(about: Mapping[Any, Any]) -> tuple[str, ...]:
     """The names of outputs that a file says, in their order: a list, {name: output} or {output: name}; () for none."""
     given = next((about[key] for key in NAMES if about.get(key)), ())
-    if isinstance(given, str):  # safetensors' metadata are texts
-        given = json.loads(given) if given.lstrip().startswith(("[", "{")) else given.split(",")
-    if isinstance(given, Mapping):
-        pairs = [(v, k) if isinstance(v, int) else (int(k), v) for k, v in given.items()]
-        given = [name for _, name in sorted(pairs)] if {k for k, _ in pairs} == {*range(len(pairs))} else ()
-    return tuple(str(name).strip() for name in given) if isinstance(given, list | tuple) else ()
+    with suppress(ValueError, TypeError):  # something else of that name
+        if isinstance(given, str):  # safetensors' metadata are texts
+            given = json.loads(given) if given.lstrip().startswith(("[", "{")) else given.split(",")
+        if isinstance(given, Mapping):
+            pairs = [(v, k) if isinstance(v, int) else (int(k), v) for k, v in given.items()]
+            given = [name for _, name in sorted(pairs)] if {k for k, _ in pairs} == {*range(len(pairs))} else ()
+        return tuple(str(name).strip() for name in given) if isinstance(given, list | tuple) else ()
+    return ()
 
 
 def _names_beside(path: Path) -> tuple[str, ...]:
