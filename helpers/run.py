@@ -63,11 +63,7 @@ class Run:
             "answer": "",
             "metrics": {},
             "estimates": {},
-            "claims": [],
-            "tables": [],
-            "figures": [],
-            "skipped": [],
-            "notes": [],
+            **{kind: [] for kind in ("claims", "tables", "figures", "skipped", "notes")},
             "provenance": provenance.record(self.seed, self.device),
         }
         self._drawn: list[bool] = []
@@ -89,9 +85,10 @@ class Run:
         return photos
 
     def weights(self, name: str, source: str) -> None:
-        """Note where a model's weights came from."""
+        """Note where a model's weights came from; where there was a choice, or code was run for them, in a note."""
         self.results["provenance"]["weights"][name] = source
-        self._write()
+        chosen = re.search(r"averaged|imported", source) and source not in str(self.results["notes"])
+        self.note(f"Weights of {name}: {source}") if chosen else self._write()
 
     def note(self, text: str) -> None:
         """Something the reader of the page should know."""

@@ -422,6 +422,7 @@ def test_a_report_says_which_weights_were_taken(average, said, tmp_path, monkeyp
     run = in_small("00_start_here", tmp_path, monkeypatch, 160, {"tile": 48})
     results = run(weights=str(tmp_path / "w.pth"), average=average)
     assert said in results["provenance"]["weights"][NAME]
+    assert [said in note for note in results["notes"] if note.startswith("Weights of")] == [True]
 
 
 # the real thing
