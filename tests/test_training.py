@@ -459,3 +459,12 @@ if __name__ == "__main__":
 def test_a_compact_network_learns_the_embedded_set(name, shared_home):
     classifier = train(Recipe(name), pictures.load("scenes"), snapshots=name == "compact_resnet")
     assert classifier.history[-1]["accuracy"] >= 0.9
+
+
+def test_weights_of_another_input_begin_no_training_in_silence(noise):
+    start = beginning()
+    start["features.0.weight"] = start["features.0.weight"][:, :1]  # of a network for grey pictures
+    with pytest.raises(
+        CourseError, match=r"whose `features.0.weight` has shape \[16, 1, 3, 3\], expected \[16, 3, 3, 3\]"
+    ):
+        train(ONCE, noise, start=start)

@@ -20,7 +20,7 @@ from ..errors import CourseError
 from ..pictures import data_root, manifest, reader
 from ..pictures.images import FITS
 from ..pictures.photos import Photos
-from . import Classifier, augment, build, compact, evaluate, fingerprint, foreign, normalised, placed
+from . import Classifier, augment, body_of, build, compact, evaluate, fingerprint, foreign, normalised, placed
 from .ends import about
 from .state import alone, code_of, key_of, resumable
 
@@ -102,6 +102,10 @@ def train(
     folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start, objective)}"
     net = build(recipe.name, len(photos.classes))
     foreign.check_trainable(recipe.name, net, len(photos.classes))
+    for key, shape in body_of(recipe.name).items():
+        if start and key in start and start[key].shape != shape:  # as of one input channel; only a head may differ
+            found = f"{[*start[key].shape]}, expected {[*shape]}"
+            raise CourseError(f"model `{recipe.name}`: no training begins from weights whose `{key}` has shape {found}")
     with alone(folder) as done:
         if not done or (snapshots and not any(folder.glob("epoch-*"))):
             _fit(folder, recipe, photos, start, snapshots, objective, device)
