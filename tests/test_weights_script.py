@@ -185,7 +185,7 @@ def test_without_a_checksum_what_came_must_be_weights(home, tmp_path, monkeypatc
         file.write_text("<html>log in</html>")
 
     monkeypatch.setattr("data_scripts.public.weights.fetch", fetched)
-    with pytest.raises(CourseError, match="not a state dict"):
+    with pytest.raises(CourseError, match="a web page, not weights"):
         weights.prepare(["dino"], home)
     assert files(home) == []
 
