@@ -74,6 +74,16 @@ def test_a_program_whose_layers_cannot_be_seen_runs_where_none_are_needed_and_on
         assert "its layers" in output.out
 
 
+def test_a_transformer_is_told_where_its_tokens_do_not_do(capsys):
+    code, output = course(capsys, "doctor", "--model", "timm:vit_tiny_patch16_224", "--weights", "train")
+    assert code == 0
+    assert "14 x 14 cells" in row(output.out, "grid")
+    assert "this needs (1, K, u, v)" in row(output.out, "03_ria") + output.out
+    assert row(output.out, "rollout").startswith("yes")
+    assert row(output.out, "04_advise") == "yes"
+    assert row(output.out, "05_debiasing_metrics") == "yes, with -p saliency=ig"
+
+
 def test_all_maps_zero_are_counted(capsys, tmp_path):
     net = networks.build("compact_vgg", 2)
     with torch.no_grad():

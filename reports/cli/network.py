@@ -33,9 +33,10 @@ NEEDS: dict[str, dict[str, Any]] = {
     "01_focus": {"pictures": {"classes": 2, "each": 2}, "grid": True, "twice": True},
     "02_facex": {"pictures": {"masks": True}, "grid": True, "or": "parser=farl"},
     "03_ria": {"pictures": {"classes": 2}, "grid": True, "plain": True, "trains": True, "of": ("mask", "box")},
-    "04_advise": {"pictures": {}, "grid": True, "plain": True},
+    "04_advise": {"pictures": {}, "grid": True, "cells": True},
     "05_debiasing_metrics": {
         "pictures": {}, "any": ("lrp", "integrated_gradients"), "outputs": 2, "trains": True, "of": "attributes",
+        "without": ("lrp", "saliency=ig"),
     },
 }  # fmt: skip
 
@@ -74,8 +75,16 @@ def report(arguments: argparse.Namespace) -> int:
     print()
     seen = _looked_into(classifier, size)
     verdicts = {book: [*_lacks(book, classifier, photos, seen, works)] for book in NEEDS}
-    print_table([("notebook", "runs"), *((book, "; ".join(why) or "yes") for book, why in verdicts.items())])
+    print_table(
+        [("notebook", "runs"), *((book, "; ".join(why) or _yes(book, works)) for book, why in verdicts.items())]
+    )
     return 0 if any(not why for why in verdicts.values()) else 1
+
+
+def _yes(book: str, works: dict[str, bool]) -> str:
+    """That a notebook runs, and with which parameter where a method that it takes by default does not work."""
+    method, instead = NEEDS[book].get("without", ("random", ""))
+    return "yes" if works[method] else f"yes, with -p {instead}"
 
 
 def _said(values: tuple[float, ...]) -> str:
@@ -151,10 +160,15 @@ def _methods(classifier: Classifier, x: torch.Tensor) -> Iterator[tuple[str, str
 
 
 def _looked_into(classifier: Classifier, size: int) -> dict[str, list[str]]:
-    """Why Grad-CAM cannot look in, into a plain grid, or at twice the side; nothing where it can."""
+    """Why Grad-CAM cannot look in, into a plain grid, a large one, or at twice the side; nothing where it can."""
     wants: dict[str, dict[str, Any]] = {"grid": {"at": size}, "plain": {"at": size, "plain": True}}
     wants["twice"] = {"at": 2 * size}
-    return {name: [_line(why) for why in of_network(classifier, grid=True, **want)] for name, want in wants.items()}
+    seen = {name: [_line(why) for why in of_network(classifier, grid=True, **want)] for name, want in wants.items()}
+    if not seen["grid"]:
+        image = classifier.prepared(torch.zeros(1, 3, size, size, dtype=torch.uint8))
+        u, v = attribute("gradcam", classifier.net, image, torch.tensor([0]), resolution="native").shape[1:]
+        seen["cells"] = [f"{u} x {v} cells where Grad-CAM looks, fewer than 7: take a larger size"] * (u * v < 7)
+    return seen
 
 
 def _lacks(book: str, classifier: Classifier, photos: Photos | None, seen: dict, works: dict) -> Iterator[str]:
