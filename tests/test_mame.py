@@ -112,8 +112,8 @@ def test_other_columns_are_refused_with_what_was_found(tmp_path):
 
 
 def test_an_unknown_subset_is_refused_with_its_picture(tmp_path):
-    folder = upstream(tmp_path / "upstream", rows=(*ROWS[:2], ROWS[2].replace(",val,", ",dev,")))
-    with pytest.raises(CourseError, match=r"Subset of 246328-134142\.jpg is 'dev'; expected train, val or test"):
+    folder = upstream(tmp_path / "upstream", rows=(*ROWS[:2], ROWS[2].replace(",val,", ",spare,")))
+    with pytest.raises(CourseError, match=r"Subset of 246328-134142\.jpg is 'spare'; expected train, val or test"):
         prepared(tmp_path, folder)
 
 

@@ -1,8 +1,8 @@
 """MIT Indoor Scenes: photos of rooms in 67 classes (Quattoni and Torralba, Recognizing Indoor Scenes, CVPR 2009).
 
 The authors compare on about 80 training and 20 test photos of each class, which two lists name. Of the 15,620 photos
-in the archive only these 6,700 are used. Some files called .jpg are GIF or PNG; those that are neither RGB nor grey
-are left out with that reason. Names of a few files differ from the lists in upper and lower case.
+in the archive only these 6,700 are used. Some files called .jpg are GIF or PNG, and read as what they are. Names of a
+few files differ from the lists in upper and lower case.
 """
 
 from pathlib import Path
