@@ -833,6 +833,15 @@ def test_a_similarity_can_be_explained(nb):
     assert all(p.grad is None for p in alike.parameters())
 
 
+def test_a_layer_by_name_is_found_in_a_similarity_too(nb):
+    net, pictures = features(), (255 * torch.rand(3, 3, 12, 12)).byte()
+    plain = networks.Classifier("plain", net, torch.arange(2), "half")
+    alike = networks.Classifier("alike", nb.Similarity(net, plain.prepared(pictures[:1])), torch.arange(2), "half")
+    last, relu, conv = (nb.cams(alike, pictures, 1, layer) for layer in (None, "1", "0"))
+    assert torch.equal(last, relu)
+    assert not torch.equal(last, conv)
+
+
 # against facextool, the authors' package
 
 
@@ -976,7 +985,7 @@ BAD = {
     "a patch that does not divide": (leave, {"patch": 15}, r"patch is 15; .* 64 pixels. Nearest: \[8, 16\]"),
     "a layer without a grid": (leave, {"layer": "fc"}, r"layer='fc' .*expected a grid \(N, K, u, v\)"),
     "a layer that is not there": (leave, {"layer": "layr4"}, "layer='layr4' .*no such layer"),
-    "a size that the network does not take": (leave, {"model": "vit_b_32", "size": 64}, "vit_b_32 .* at 64 px"),
+    "a size that the network does not take": (leave, {"model": "vit_b_32", "size": 80}, "vit_b_32 .* at 80 px"),
     "faces without masks and no parser": (
         spoil_table(lambda t: t.drop(columns=["mask", "layers"])),
         {"parser": "none"},

@@ -19,6 +19,7 @@ from helpers import networks as models
 from helpers import pictures as data
 from helpers.errors import CourseError
 from helpers.networks import state
+from helpers.networks.layers import hooked
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 THREE = {0: "background", 3: "hair", 7: "skin"}  # ids need not be positions
@@ -100,6 +101,12 @@ def test_batches_change_nothing(colours):
     parser, image = colours
     images = torch.cat([image, image.flip(3), image.flip(2)])
     assert torch.equal(parse(parser, images, THREE, batch=2), parse(parser, images, THREE, batch=3))
+
+
+def test_no_picture_is_no_batch(colours):
+    parser, image = colours
+    with hooked(parser.net, lambda net, inputs, output: pytest.fail("was asked")):
+        assert parse(parser, image[:0], THREE).shape == (0, 40, 60)
 
 
 def test_pictures_that_are_not_uint8_are_refused(colours):

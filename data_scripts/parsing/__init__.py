@@ -79,7 +79,7 @@ def parse_each(
         )
     rest = ids.get("background", 255)
     number = torch.tensor([ids.get(name, rest) for name in parser.regions], dtype=torch.uint8, device=parser.device)
-    for rows in torch.arange(len(images)).split(batch):
+    for rows in torch.arange(len(images)).split(batch) if len(images) else []:  # none would be one part without any
         logits = _logits(parser.net(_prepared(parser, images[rows])))
         for row, one in zip(rows, logits, strict=True):  # one by one: 19 channels of large pictures fill the memory
             yield number[F.interpolate(one[None], size=sizes[row], mode="bilinear").argmax(1)[0]].cpu()
