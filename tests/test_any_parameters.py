@@ -161,7 +161,9 @@ def told(name, given, folder):
             answer = str(error)
         finally:
             plt.close("all")
-    if answer != "finished" and trained() != before:
+    if (
+        answer != "finished" and "the training diverged" not in answer and trained() != before
+    ):  # only training shows that
         raise AssertionError(f"trained, then refused: {answer}")
     return answer
 
