@@ -129,6 +129,6 @@ def of_network(
             yield f"{classifier.name} has a {u} x {v} grid at {at} px: no middle; choose another size"
     if plain:
         outputs = trace(classifier.net, image)
-        shape = next(o.shape for o in outputs if o.name == last_grid(outputs)[0])
+        shape = next(o.shape for o in outputs if o.name == (layer or last_grid(outputs)[0]))
         if as_grid(torch.empty(shape), image.shape[2:], patch_grid(outputs)).shape != shape:
             yield f"{classifier.name} gives {shape} where Grad-CAM looks; this needs (1, K, u, v). Choose another"

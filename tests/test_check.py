@@ -87,5 +87,8 @@ def test_close_shows_both_numbers_when_they_differ(found, expected):
 def test_a_notebook_that_looks_into_a_layer_itself_needs_a_plain_grid(name, given):
     net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64**2, 2)) if name == "mlp" else build(name, 2)
     found = [*check.of_network(Classifier(name, net.eval(), torch.arange(2)), at=64, grid=True, plain=True)]
+    if name == "vit_b_32":  # asked by its name
+        layer = "encoder.layers.encoder_layer_11.ln_1"
+        assert found == [*check.of_network(Classifier(name, net, torch.arange(2)), at=64, grid=layer, plain=True)]
     assert len(found) == (given is not None)
     assert all(re.search(given, why) for why in found)
