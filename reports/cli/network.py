@@ -33,7 +33,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "01_focus": {"pictures": {"classes": 2, "each": 2}, "grid": True, "twice": True},
     "02_facex": {"pictures": {"masks": True}, "grid": True, "or": "parser=farl"},
     "03_ria": {"pictures": {"classes": 2}, "grid": True, "plain": True, "trains": True, "of": ("mask", "box")},
-    "04_advise": {"pictures": {}, "grid": True, "cells": True},
+    "04_advise": {"pictures": {}, "grid": True, "plain": True, "cells": True},
     "05_debiasing_metrics": {
         "pictures": {}, "any": ("lrp", "integrated_gradients"), "outputs": 2, "trains": True, "of": "attributes",
         "without": ("lrp", "saliency=ig"),
