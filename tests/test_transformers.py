@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torchvision import models
 
 from helpers import check
+from helpers.errors import CourseError
 from helpers.heatmaps import attribute
 from helpers.heatmaps.methods import METHODS
 from helpers.networks import Classifier, build
@@ -352,6 +353,16 @@ def test_00_goes_on_with_what_needs_no_layer_where_none_can_be_looked_at(tmp_pat
     left_out = [note.split(" is left out")[0] for note in results["notes"] if " is left out" in note]
     assert left_out == ["Grad-CAM", "LRP"]
     assert "No two of its heatmaps have anything to compare" in results["answer"]
+
+
+@pytest.mark.parametrize(("name", "size"), [("03_ria", 64), ("04_advise", [64])])
+def test_notebooks_that_look_into_the_layer_themselves_refuse_tokens_before_they_train(
+    name, size, tmp_path, monkeypatch
+):
+    small = in_small(name, tmp_path, monkeypatch, 160, {})
+    with pytest.raises(CourseError, match=r"vit_tiny_patch16_224 gives \(1, 17, 192\) where Grad-CAM looks"):
+        small(model=["timm:vit_tiny_patch16_224"], size=size)
+    assert not (tmp_path / "home" / "models").exists()
 
 
 TINY = {"mosaics_per_class": [1], "layout_mosaics": 10, "cascade_steps": 2, "random_draws": 2, "tile": 32}
