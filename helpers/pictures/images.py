@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import CourseError
 from ..files import named, readable
@@ -58,7 +59,7 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 def decoded(path: Path, image: Image.Image) -> Image.Image:
     """The same picture with its pixels. Raises CourseError naming the file when they are not all there."""
-    if image.format == "TIFF":
+    if isinstance(image, TiffImageFile):
         image.filename = ""  # else Pillow (13.0) maps it into memory, and garbles one that it has to turn
     try:
         image.load()
