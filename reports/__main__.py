@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
@@ -39,9 +40,18 @@ def setup(*stamps: str) -> None:
 
 def module(name: str, *arguments: str, **env: str) -> None:
     """A module of .venv as a program; ours ends with its exit code when it is not 0."""
-    done = subprocess.run([PYTHON, "-m", name, *arguments], cwd=REPO, env=os.environ | env)
+    done = subprocess.run([PYTHON, "-m", name, *arguments], cwd=REPO, env=os.environ | elsewhere() | env)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def elsewhere() -> dict[str, str]:
+    """Where tools keep what they remember, for a project that is only read; nothing for any other."""
+    if os.access(REPO, os.W_OK):
+        return {}
+    folder = Path(tempfile.gettempdir()) / "where-models-look"
+    keep = ("RUFF_CACHE_DIR", "MYPY_CACHE_DIR", "HYPOTHESIS_STORAGE_DIRECTORY")
+    return {name: str(folder / name.lower()) for name in keep} | {"PYTEST_ADDOPTS": "-p no:cacheprovider"}
 
 
 def notebooks() -> list[str]:

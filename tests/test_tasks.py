@@ -53,6 +53,14 @@ def test_reports_run_every_notebook_and_tests_everything_that_ci_runs(commands):
     assert all("tests" in line and "test_attribution.py" in line for line in oracles)
 
 
+def test_in_a_project_that_is_only_read_tools_remember_elsewhere(monkeypatch):
+    assert tasks.elsewhere() == {}
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    places = tasks.elsewhere()
+    assert {"RUFF_CACHE_DIR", "MYPY_CACHE_DIR"} <= set(places)
+    assert not any(value.startswith(str(tasks.REPO)) for value in places.values())
+
+
 def test_the_first_step_that_fails_ends_it_with_its_exit_code(commands):
     commands.fail = "mypy"
     with pytest.raises(SystemExit) as ended:
