@@ -65,7 +65,7 @@ def test_a_program_gives_the_logits_and_gradients_of_its_network(kind, programs,
 def test_methods_that_look_at_layers_are_refused_in_our_words(kind, method, programs):
     found = networks.load(programs[kind], "own", None)
     (said,) = check.of_network(found, at=64, explains=[method])
-    assert f"cannot be explained by {method}: its layers cannot be looked at; take a method without layers" in said
+    assert f"cannot be explained by {method}: its layers cannot be looked at; only methods without layers can" in said
     assert [*check.of_network(found, at=64, explains=["saliency", "smoothgrad", "random"])] == []
 
 

@@ -108,7 +108,7 @@ def head_by_run(name: str) -> tuple[str, dict[str, torch.Tensor]]:
     return ran[-1], net.state_dict()
 
 
-SEALED = "take a method without layers, such as saliency, or -p model=python:MODULE:FUNCTION with its weights"
+SEALED = "only methods without layers can ask it (as in 00_start_here); or take -p model=python:MODULE:FUNCTION"
 
 
 class Sealed(nn.Module):
