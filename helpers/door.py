@@ -67,8 +67,10 @@ def find(dataset: str | Path) -> Path:
 
 def _place(dataset: str | Path, of: Callable[[Script], Path]) -> Path:
     name, known = str(dataset), scripts()
-    for place in (Path(name).expanduser(), data_root() / name):
-        if place.exists() and not (name in known and place == data_root() / name):
+    if not name.strip():  # as a shell's variable that is not set; "" would be the folder where we are
+        raise CourseError("data set: its name is empty. Give a name, a folder or a picture")
+    for place in (Path(os.path.expanduser(name)), data_root() / name):
+        if os.path.exists(place) and not (name in known and place == data_root() / name):
             if readable(name) != name:  # it would stand in the names of reports
                 raise CourseError(f"data set {readable(name)}: its name is not UTF-8, or has a newline; rename it")
             return place

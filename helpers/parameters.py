@@ -11,6 +11,7 @@ each item.
 
 import ast
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -160,8 +161,8 @@ def _bounds(text: str, kind: type) -> tuple | list | str | None:
 
 def _listed(parameter: Parameter, value: Any) -> Any:
     """`a,b` from the command line is a list where a list is wanted; so is a single value."""
-    if parameter.many and isinstance(value, str) and not Path(re.sub("^(torchscript|exported):", "", value)).exists():
-        inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    if parameter.many and isinstance(value, str) and not os.path.exists(re.sub("^(torchscript|exported):", "", value)):
+        inside = value[1:-1].replace('"', "") if value.startswith("[") and value.endswith("]") else value
         return [part.strip() for part in inside.split(",") if part.strip()]
     return [value] if parameter.many and not isinstance(value, list) else value
 
@@ -186,7 +187,7 @@ def _model(value: str, *others: str) -> str:
 
 
 def _weights(value: str) -> str:
-    if value not in ("train", "imagenet", "own") and not Path(value).expanduser().is_file():
+    if value not in ("train", "imagenet", "own") and not os.path.isfile(os.path.expanduser(value)):
         raise ValueError("it needs train, imagenet, own or the path of a file that exists")
     return value
 

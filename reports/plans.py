@@ -5,6 +5,7 @@ Light on purpose: what a mistake in a parameter needs is here, and it brings nei
 
 import hashlib
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,8 +110,8 @@ def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:
 
 def _file(value: str) -> Path | None:
     """The file that a value names, or that of the module in `MODULE:FUNCTION`."""
-    if (file := Path(value).expanduser()).is_file():
-        return file
+    if os.path.isfile(file := os.path.expanduser(value)):
+        return Path(file)
     module = sys.modules.get(value.partition(":")[0]) if ":" in value else None  # imported when it was checked
     return Path(module.__file__) if module and module.__file__ else None
 

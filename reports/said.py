@@ -85,18 +85,20 @@ def judged(claims: Any, kind: str) -> list[dict]:
 
 
 def tally(claims: Any) -> str:
-    """`6 of 14 of the paper's claims hold, 3 cannot be told, 2 not judged; 8 of 13 controls pass`."""
+    """`6 of 14 of the paper's claims hold, 3 do not, 3 cannot be told, 2 not judged; 8 of 13 controls pass`."""
     said = []
     for kind in ("paper", "control"):
         words = [row["verdict"] for row in judged(claims, kind)]
-        held, open_, untried = (words.count(word) for word in ("holds", "cannot tell", "not judged"))
+        held, refuted, *others = (words.count(w) for w in ("holds", "does not hold", "cannot tell", "not judged"))
         if words:
             verb, ending = {"paper": ("of the paper's claims hold", "s"), "control": ("controls pass", "es")}[kind]
             text = f"{held} of {len(words)} {verb}{ending if held == 1 else ''}"
-            text += f", {open_} cannot be told" if open_ else ""
+            text += f", {refuted} {'does' if refuted == 1 else 'do'} not" if refuted else ""
             all_ = {"paper": f"the paper's {len(words)} claims", "control": f"our {len(words)} controls"}[kind]
-            text += f", {untried} not judged" if untried else ""
-            text = f"none of {all_} was judged" if untried == len(words) else text
+            text += "".join(
+                f", {n} {word}" for n, word in zip(others, ("cannot be told", "not judged"), strict=True) if n
+            )
+            text = f"none of {all_} was judged" if others[1] == len(words) else text
             said.append(text)
     return "; ".join(said)
 

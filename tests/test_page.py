@@ -154,7 +154,7 @@ def test_answer_introduction_parameters_and_claims_come_before_the_notebook(soup
         "On the object.",
         "Prose with",
         "Changed for this run",
-        "1 of 3 of the paper's claims holds, 1 not judged; 0 of 1 controls pass, 1 cannot be told.",
+        "1 of 3 of the paper's claims holds, 1 does not, 1 not judged; 0 of 1 controls pass, 1 cannot be told.",
         "What the paper claims",
         "chance is one half",
         "Controls of our own",
@@ -231,7 +231,7 @@ def test_claims_of_older_runs_are_read_as_the_papers():
     old = [{"claim": "a", "paper": 1, "seen": 1.0, "holds": holds, "why": ""} for holds in (True, False, None)]
     soup = page_of(claims=old)
     assert [words(row.td) for row in soup.select(".claims tbody tr")] == ["✓ holds", "✗ does not hold", "– not judged"]
-    assert said.tally(old) == "1 of 3 of the paper's claims holds, 1 not judged"
+    assert said.tally(old) == "1 of 3 of the paper's claims holds, 1 does not, 1 not judged"
     assert said.tally(old) in words(BeautifulSoup(page.index([results(claims=old)]), "html.parser"))
 
 
