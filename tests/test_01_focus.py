@@ -1,5 +1,6 @@
 """notebooks/01_focus.ipynb: its functions by hand, by law and against quantus; then the whole notebook."""
 
+import itertools
 import json
 import re
 import warnings
@@ -416,7 +417,7 @@ def test_the_named_pairs_of_figure_6_are_judged_where_both_networks_are(nb, vgg,
         ("imagenet", "resnet18", "train", 0, 1): measured_as(0.99, 0.5),  # an early epoch is no final network
     }
     final = pd.DataFrame({"model": ["vgg16", "resnet18"], "among_classes": [0.8, 0.6], "spread": [0.1, 0.2]})
-    given = {"measures": measures, "final": final, "pairs": [], "told": 0, "against_law": 0}
+    given = {"measures": measures, "final": final, "pairs": [], "told": 0, "against_law": 0, "what": ""}
     found = judged(nb, "# Claims: between networks", **given)
     assert found["imagenet vgg16 to imagenet resnet18: accuracy down, Focus up"] == said
     assert found["mame vgg16 to mame resnet18: accuracy up, Focus up"] == "not judged"
@@ -429,13 +430,52 @@ def test_harder_data_are_judged_only_where_they_are(nb):
     found = judged(nb, "# Claims: the methods' medians", F_all=F_all, **given)
     assert found["ImageNet: Grad-CAM is ahead of LRP"] == "holds"
     assert found["LRP is ahead of Grad-CAM"] == "does not hold"
-    assert found["MIT67: LRP is at chance"] == found["SmoothGrad: median Focus 0.50"] == "not judged"
+    assert found["MIT67: LRP is at chance, 0.5 ± 0.1"] == found["SmoothGrad: median Focus 0.5 ± 0.1"] == "not judged"
     given = {"set_names": ["dogs_vs_cats", "mit67"], "model": ["vgg16"], "D": 2}
     F_all = {("mit67", "vgg16", 0, "lrp"): half, ("dogs_vs_cats", "vgg16", 0, "lrp"): high}
     found = judged(nb, "# Claims: the methods' medians", F_all=F_all, **given)
-    assert found["MIT67: LRP is at chance"] == "holds"
+    assert found["MIT67: LRP is at chance, 0.5 ± 0.1"] == "holds"
     assert found["LRP: median Focus above 0.90"] == "holds"  # said of cats and dogs, not of MIT67
     assert found["ImageNet: Grad-CAM is ahead of LRP"] == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("followed", "said"), [(["resnet18"], "pairs of networks and epochs of trainings"), ([], "pairs of networks")]
+)
+def test_where_pairs_are_of_epochs_too_that_is_said(nb, followed, said):
+    run = Run("01_focus", {})
+    measures = {
+        ("d", "vgg16", "train", 0, 7): measured_as(0.80, 0.90),
+        ("d", "resnet18", "train", 0, 7): measured_as(0.60, 0.95),
+    }
+    measures |= {("d", "resnet18", "train", 0, 1): measured_as(0.20, 0.60)} if followed else {}
+    known = {
+        "run": run,
+        "stats": estimates,
+        "np": np,
+        "itertools": itertools,
+        "seeds": [0],
+        "epochs": 7,
+        "judged": nb.judged,
+    }
+    known |= {"median": partial(estimates.median, of="mosaics", chance=0.5), "measures": measures, "followed": followed}
+    known["final"] = pd.DataFrame({"model": ["vgg16"], "among_classes": [0.8], "spread": [0.1]})
+    exec(cell_of("def apart(a, b)"), known)
+    exec(cell_of("# Claims: between networks"), known)
+    k, (claim, *_) = 1 + len(followed), run.results["claims"]
+    assert (claim["seen"], claim["verdict"]) == (f"1 of {k} {said} contradict the law", "holds")
+    assert claim["why"] == f"{k} of {k} {said} can be told apart"
+    assert run.results["notes"] == [f"{k} of {k} {said} can be told apart in both numbers; 1 contradict the law"]
+
+
+def test_a_layer_drawn_anew_is_named_by_its_place_from_the_output(nb):
+    run = Run("01_focus", {})
+    rows = [("vgg", k, way, f) for k in (1, 2, 10) for way in ("alone", "cascade") for f in (0.49, 0.5, 0.51)]
+    cascade = pd.DataFrame(rows, columns=["model", "layers", "which", "focus"])
+    exec(cell_of("# Claims: one layer drawn anew"), {"run": run, "stats": estimates, "cascade": cascade})
+    top, others = (claim["seen"] for claim in run.results["claims"])
+    assert top.startswith("vgg, layer 1 from the output: 0.50")
+    assert re.findall(r"vgg, layer (\d+) from the output: 0.50", others) == ["2", "10"]
 
 
 def epochs_of(accuracy, focus):
@@ -564,7 +604,7 @@ def test_a_method_whose_maps_are_empty_is_counted_and_explained_and_the_others_s
     explained = [note.split(" on ")[0] for note in results["notes"] if "10 of 10 mosaics have no Focus, since" in note]
     assert {*explained} == empty
     assert results["answer"].startswith("Grad-CAM finds nothing for compact_resnet: no map of 10 mosaics has positive")
-    assert "with random weights 5" in results["answer"]  # about one half
+    assert re.search(r"with random weights \(\d+ draws\) [45]\d%, where", results["answer"])  # about one half
     assert {c["verdict"] for c in results["claims"] if "trained network's" in c["claim"]} == {"cannot tell"}
     said = json.dumps([results[part] for part in ("notes", "answer", "claims", "figures", "tables")])
     assert re.findall(r"\bnan\b", said) == []
