@@ -652,6 +652,66 @@ def test_a_rank_that_is_not_there_is_a_dash(nb):
     assert [nb.place(rank) for rank in (3.0, 19.0, 7 / 3, np.nan)] == ["3", "19", "2.33", "–"]
 
 
+def done_by(title, **known):
+    """What the cell that begins with this title says and answers, from these values."""
+    sources = [cell.source for cell in nbformat.read(REPO / "notebooks/02_facex.ipynb", 4).cells]
+    (cell,) = [source for source in sources if source.startswith(title)]
+    said = []
+    run = types.SimpleNamespace(say=lambda text, when=True: said.append(text) if when else None, answer=said.append)
+    run.claims = lambda: None
+    exec(cell, {"run": run, "pd": pd, "np": np, "human": human} | known)
+    return said
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([60, 60, 60, 60], "looks most at necklace, lower lip, hair. "),
+        ([1, 60, 60, 60], "looks most at lower lip, hair, skin; left out, on too few faces: necklace (1). "),
+        ([60, 60, 60, 9], "looks most at necklace, lower lip, hair. "),  # the last would not have been named
+        ([9, 60, 8, 60], "looks most at lower lip, skin; left out, on too few faces: necklace (9), hair (8). "),
+        (
+            [3, 8, 8, 8],
+            "looks most at lower lip, hair, skin; left out, on too few faces: necklace (3). ",
+        ),  # eight in all
+        ([0, 0, 0, 0], "shows nothing: no map of Grad-CAM says anything of a region. "),
+    ],
+)
+@pytest.mark.parametrize("trains", [True, False])
+def test_the_headline_leaves_out_what_few_faces_have_and_says_so(counts, said, trains):
+    table = pd.DataFrame({"soft": [0.9, 0.8, 0.7, 0.6], "n_images": counts}, ["neck_l", "l_lip", "hair", "skin"])
+    table["soft"] = table["soft"].where(table["n_images"] > 0)
+    known = {"CLAIMS": {}, "version": "soft", "doubt": "", "select": "label", "explained_name": "Young", "tied": []}
+    known |= {"profile": types.SimpleNamespace(table=table, soft=range(60)), "trains": trains}
+    known |= {"accuracy": types.SimpleNamespace(value=0.65, n=1200)} if trains else {}
+    (answer,) = done_by("# Claims: all of them, and the answer", **known)
+    told = "It tells 65% of 1,200 faces kept back from training (chance 50%). " * trains
+    assert answer == f"Over 60 faces, the network (Young) {said}{told}There is no control to compare with."
+
+
+@pytest.mark.parametrize(
+    ("asked", "faces", "counts"),
+    [(["Young"], 60, True), (["Young"], 39, False), (["Male=0"], 60, False), ([], 60, False)],
+)
+def test_where_alike_faces_are_not_counted_that_is_said(asked, faces, counts):
+    unseen = Photos(Path(), pd.DataFrame({"Young": [1, 0] * 30}), ["no", "yes"], torch.arange(2), {})
+    rows = torch.arange(faces)
+    known = {
+        "reference": 0,
+        "rows": rows,
+        "by_cosine": rows,
+        "asked": asked,
+        "tied": [],
+        "unseen": unseen,
+        "version": 0,
+    }
+    known |= {"subsets": pictures.subsets, "highest": lambda *_: "skin", "explained_name": ""}
+    _, last = done_by("# Who looks like whom", alike_profile=types.SimpleNamespace(table=[0]), **known)
+    assert last.startswith(
+        "What the reference is in Young (yes) is shared by 50%" if counts else "What these faces share is not counted"
+    )
+
+
 def test_tables_for_people_say_regions_in_words_and_ranks_without_decimals(nb):
     table = ranked(ear_r=2, r_ear=1, neck_l=np.nan).rename_axis("region").assign(soft=[0.5, 0.75, np.nan])
     shown = nb.readable(table, ["rank_soft"])
@@ -1261,10 +1321,15 @@ def test_the_headline_names_the_first_regions_of_the_table_and_how_few_faces_hav
     _, folder = resumed
     table = pd.read_csv(folder / "tables" / "regions.csv", index_col="region")
     answer = reports.results(folder)["answer"]
-    enough = min(10, int(re.match(r"Over (\d+) faces", answer)[1]))
-    first = table.sort_values("rank_soft", kind="stable").head(3)["n_images"]
-    said = [human(region) + (f" (in {n} of them)" if n < enough else "") for region, n in first.items()]
-    assert f"looks most at {', '.join(said)}." in answer
+    many = table["n_images"] >= min(10, table["n_images"].max())
+    first = table[many].sort_values("rank_soft", kind="stable").head(3)
+    before = table[~many & (table["rank_soft"] < first["rank_soft"].iloc[-1])].sort_values("rank_soft")["n_images"]
+    said = ", ".join(map(human, first.index))
+    said += "; left out, on too few faces: " * (len(before) > 0)
+    said += ", ".join(f"{human(region)} ({n})" for region, n in before.items())
+    assert f"looks most at {said}." in answer
+    accuracy = reports.results(folder)["metrics"]["accuracy"]
+    assert re.search(rf" It tells {accuracy:.0%} of \d+ faces kept back from training \(chance 50%\)\.$", answer)
 
 
 @pytest.mark.slow
