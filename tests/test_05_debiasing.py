@@ -760,13 +760,14 @@ OF_THE_PAPER = {
 
 
 def in_full(claim):
-    """A claim of several methods as if all of them still decided."""
+    """A claim of several methods as if all of them decided."""
     claim = re.sub(r"(looks away more than) .*", r"\1 ZhangAL and SavaniAFT", claim)
     claim = re.sub(r"(, too,) .* (look into)", r"\1 ZhangAL, SavaniAFT, A-ClArC, RR-ClArC \2", claim)
-    return claim.removesuffix(" of those that still decide")
+    return claim.removesuffix(" of those that decide")
 
 
 METHODS = ["thropt", "zhang", "savani", "pclarc", "aclarc", "rrclarc"]
+PRINTED = ["ThrOpt", "ZhangAL", "SavaniAFT", "P-ClArC", "A-ClArC", "RR-ClArC"]
 UNHEARD = ["zhang_plain", "savani_plain"]
 ROWS = ["vanilla", *METHODS, "fairlearn", "finetune", *UNHEARD, "random_p", "random_cav", "random_rr", "reseed"]
 
@@ -941,6 +942,16 @@ def test_the_claims_of_the_paper_are_judged_and_the_answer_is_given(whole):
             assert (compared[1] == "ZhangAL and SavaniAFT") == both
     assert claims[f"for another attribute, too, {FOUR}"]["verdict"] == "not judged"
     assert all(c["why"] for c in claims.values())
+    row, balanced = dict(zip(METHODS, PRINTED, strict=True)), results["metrics"]
+    lost = {row[m] for m in METHODS if balanced[f"balanced_accuracy.{m}"] < 0.6}
+    growth = claims["EO grows with |φ|, whatever the method"]
+    if growth["verdict"] != "not judged":  # vanilla decides: who is left out is named
+        assert {*re.findall(r"; ([\w-]+) left out", growth["why"])} == lost
+    for m in ("A-ClArC", "RR-ClArC"):  # one network, one test, by however many kinds of map it is looked at
+        often = claims[f"{m} often has an RDDT of 1"]
+        assert (", 1 test" in often["seen"]) != ("no networks that decide" in often["why"])
+    decided = pd.read_csv(whole / "tables" / "decisions.csv").query(f"method in {METHODS} and balanced_accuracy >= 0.6")
+    assert (claims["fairer networks look away (RQ1)"]["verdict"] == "not judged") == (not len(decided))
     assert results["answer"].startswith("Wearing_Necktie tied to Smiling by φ = -0.5: ")
     assert set(results["provenance"]["weights"]) == {
         f"vanilla, Wearing_Necktie, phi {p}, seed 0" for p in ("-0.5", "0")
@@ -952,8 +963,7 @@ def test_the_claims_of_the_paper_are_judged_and_the_answer_is_given(whole):
 def test_a_network_that_no_longer_decides_is_judged_nowhere(whole, metrics):
     results = reports.results(whole)
     decides = {row: metrics[f"balanced_accuracy.{row}"] >= 0.6 for row in ROWS}
-    printed = ["ThrOpt", "ZhangAL", "SavaniAFT", "P-ClArC", "A-ClArC", "RR-ClArC"]
-    idle = [name for row, name in zip(METHODS, printed, strict=True) if not decides[row] or not decides["vanilla"]]
+    idle = [name for row, name in zip(METHODS, PRINTED, strict=True) if not decides[row] or not decides["vanilla"]]
     judged = {c["claim"].removeprefix("these networks: ") for c in results["claims"] if c["verdict"] != "not judged"}
     judged -= {"ThrOpt leaves the maps as they are"}  # by construction
     judged = {words for words in judged if "has a lower accuracy" not in words}  # that is what it lost
@@ -967,6 +977,9 @@ def test_every_figure_is_drawn_and_says_what_it_shows(whole):
     figures = reports.results(whole)["figures"]
     names = {"training_pictures", "vanilla", "maps", "thresholds", "along_v", "alpha", "grid_lrp", "grid_ig", "rq1"}
     names |= {"strengths_Wearing_Necktie_lrp", "controls"}  # of IG there is one phi, which makes no line
+    known = reports.results(whole)["metrics"]
+    if known["rq1_spearman"] is None and known["rq1_spearman_rrf"] is None:
+        names -= {"rq1"}  # there is no correlation to look at
     assert {f["name"] for f in figures} == names
     assert all((whole / "figures" / f"{name}.png").stat().st_size > 1000 for name in names)
     assert not [f["alt"] for f in figures if not f["alt"] or "np." in f["alt"] or "{" in f["alt"]]
@@ -1090,6 +1103,8 @@ def test_a_network_without_any_map_has_its_page_and_others_their_numbers(faces, 
     assert all(results["metrics"][f"adr.{row}"] is None for row in ("vanilla", "aclarc"))  # nothing to compare with
     assert results["metrics"]["accuracy.aclarc"] is not None
     assert "not even the vanilla network decides" in results["answer"]
+    for text in ("ZhangAL has the least EO", "A-ClArC looks away more than ZhangAL and SavaniAFT"):
+        assert claims[text]["why"].startswith("no such networks: ")  # not in whom it would have been judged
     assert "nan" not in results["answer"] + " ".join(results["notes"])
 
 
