@@ -99,7 +99,8 @@ def train(
     By cross-entropy or the `objective`. `start` is a state dict to begin from (its head is left out when the number of
     outputs differs). `snapshots` keeps the weights of every epoch.
     """
-    folder = data_root() / "models" / f"{recipe.name}-{_key(recipe, photos, start, objective)}"
+    name = re.sub(r"[^\w.-]+", "-", recipe.name)  # `timm:vgg11` and the like are no names of folders everywhere
+    folder = data_root() / "models" / f"{name}-{_key(recipe, photos, start, objective)}"
     net = build(recipe.name, len(photos.classes))
     foreign.check_trainable(recipe.name, net, len(photos.classes))
     for key, shape in body_of(recipe.name).items():
