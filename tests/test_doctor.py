@@ -24,6 +24,12 @@ def weights(tmp_path):
     return tmp_path / "w.ckpt"
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """A terminal in which no reason is wrapped, however long the paths of temporary folders are."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 def row(output, name):
     """The rest of the line that begins with a name."""
     return next(line[len(name) :].strip() for line in output.splitlines() if line.startswith(f"{name} "))

@@ -22,7 +22,7 @@ from reports import execute, page, plans, runs
 CELLS = (
     'pictures: str = ""  # data set or nothing; p\nstop: str = "no"  # no | sleep; how\nseed: int = 0  # 0 to 9; s',
     "import os, sys, time\nimport pandas as pd\nfrom helpers.run import start\nrun = start(globals())",
-    "print(sys.executable, os.getcwd())\nrun.table(pd.DataFrame({'Größe': ['→ ✓ 大']}), 'wörter', 'Words')\n"
+    "print(sys.executable, os.getcwd(), sep='\\n')\nrun.table(pd.DataFrame({'Größe': ['→ ✓ 大']}), 'wörter', 'Words')\n"
     "run.note(f'read from {pictures}')\ntime.sleep(60 * (stop == 'sleep'))\nrun.answer('finí ✓')",
 )
 
@@ -68,7 +68,7 @@ def test_the_kernel_is_this_python_in_the_notebooks_folder_whatever_lies_around(
     (tmp_path / "no home").write_text("", encoding="utf-8")
     env = {"JUPYTER_PATH": str(kernels), "TMPDIR": str(long), "HOME": str(tmp_path / "no home" / "none")}
     folder = course(demo, tmp_path, "--out", "out {x} é", "-p", "pictures=album", **env)
-    assert printed(folder).split() == [sys.executable, str(demo.parent)]
+    assert printed(folder).splitlines() == [sys.executable, str(demo.parent)]
     assert runs.results(folder)["answer"] == "finí ✓"
     assert "mkdir" not in (folder / "report.html").read_text("utf-8")
     assert folder.parents[1].name == "out {x} é"
@@ -77,6 +77,7 @@ def test_the_kernel_is_this_python_in_the_notebooks_folder_whatever_lies_around(
 
 def test_another_encoding_changes_nothing(demo, tmp_path):
     env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "cp1252"}
+    env["PYTHONPATH"] = str(plans.REPO)  # Python itself reads installed paths in the locale's encoding
     folder = course(demo, tmp_path, "--out", "out", **env)
     found = runs.results(folder)
     assert found["answer"] == "finí ✓"
@@ -138,8 +139,10 @@ def read_only(monkeypatch):
     return lock
 
 
-def test_a_project_that_is_only_read_has_its_reports_beside_the_data(read_only, data_home):
-    assert plans.usual_out() == plans.REPO / "reports" / "out"
+def test_a_project_that_is_only_read_has_its_reports_beside_the_data(read_only, data_home, monkeypatch):
+    with monkeypatch.context() as writable:
+        writable.setattr(os, "access", lambda *_: True)
+        assert plans.usual_out() == plans.REPO / "reports" / "out"
     read_only(plans.REPO)
     assert plans.usual_out() == data_home / "reports"
 
