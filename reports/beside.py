@@ -48,7 +48,7 @@ def run(commands: list[list[str]], jobs: int) -> list[int]:
 
 def end_with_parent() -> None:
     """Where `run` started us: an interrupt as soon as the process that did is gone, however it ended."""
-    parent = int(os.environ.get("COURSE_PARENT", 0))
+    parent = int(os.environ.pop("COURSE_PARENT", 0))  # of nobody that we start: a notebook may run `course`, too
 
     def watch() -> None:
         while os.getppid() == parent:

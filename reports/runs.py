@@ -49,7 +49,7 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
         except Exception as error:
             if not (work / "results.json").is_file():  # the notebook has not begun
                 raise
-            kept = _placed(work, folder)
+            kept = _placed(work, folder) or folder
             raise CourseError(
                 f"{kept}: not finished ({type(error).__name__}: {error}). What the notebook made is kept there; "
                 f"{shutil.disk_usage(out).free / 2**20:,.0f} MiB are free. Mend that, and ask again"

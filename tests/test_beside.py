@@ -92,3 +92,9 @@ def test_a_run_of_one_notebook_has_all_cores_and_starts_no_other_process(noteboo
     monkeypatch.setattr(beside, "run", None)
     assert reports.cli.main(["run", str(notebooks[0]), "--out", str(tmp_path / "out")]) == 0
     assert found(tmp_path / "out")["one"]["metrics"] == {"threads": 0}
+
+
+def test_what_a_notebook_starts_has_another_parent(monkeypatch):
+    monkeypatch.setenv("COURSE_PARENT", str(os.getppid()))
+    beside.end_with_parent()
+    assert "COURSE_PARENT" not in os.environ
