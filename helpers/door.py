@@ -70,7 +70,8 @@ def _place(dataset: str | Path, of: Callable[[Script], Path]) -> Path:
     if not name.strip():  # as a shell's variable that is not set; "" would be the folder where we are
         raise CourseError("data set: its name is empty. Give a name, a folder or a picture")
     for place in (Path(os.path.expanduser(name)), data_root() / name):
-        if os.path.exists(place) and not (name in known and place == data_root() / name):
+        there = os.path.isdir(place) or os.path.isfile(place)  # no pipe or device
+        if there and not (name in known and place == data_root() / name):
             if readable(name) != name:  # it would stand in the names of reports
                 raise CourseError(f"data set {readable(name)}: its name is not UTF-8, or has a newline; rename it")
             return place
@@ -108,7 +109,7 @@ def manifest(dataset: str | Path) -> str:
         return hashlib.sha256((place / "dataset.json").read_bytes()).hexdigest()[:12]
     digest = hashlib.sha256()
     base, files = (place.parent, [place]) if place.is_file() else (place, place.rglob("*"))
-    for file in sorted(p for p in files if p.is_file()):
+    for file in sorted(p for p in files if os.path.isfile(p)):
         digest.update(os.fsencode(file.relative_to(base)))
         if file.suffix == ".csv":
             digest.update(file.read_bytes())

@@ -4,6 +4,9 @@ Each function gives a figure that is described, with its numbers, in `figure.alt
 for colour-blind readers, text is large enough for a phone.
 """
 
+import base64
+import html
+import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -12,6 +15,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.display import HTML, display
 from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
 
@@ -161,16 +165,28 @@ def _head(words: Sequence[str]) -> float:
 
 
 def slider(run: Any, draw: Callable, values: Iterable, name: str, *, label: str, alt: str, caption: str = "") -> None:
-    """`draw(axis, value)` for each of a few values: under a slider in JupyterLab, side by side in a report."""
+    """`draw(axis, value)` for each of a few values: under a slider in JupyterLab, side by side in a report.
+
+    In JupyterLab they are also side by side in a fold below: a saved notebook has no slider while its kernel is off.
+    """
     values = list(values)
     if run.folder is None:
         choice = ipywidgets.SelectionSlider(options=values, value=values[len(values) // 2], description=label)
         ipywidgets.interact(lambda value: _alone(draw, value), value=choice)
-        return
     figure, axes = grid(1, len(values), side=min(2.6, WIDE / len(values)))
     for axis, value in zip(axes.flat, values, strict=True):
         draw(axis, value)
-    run.figure(figure, name, alt=alt, caption=caption)
+    if run.folder is None:
+        display(HTML(f"<details><summary>All of them, side by side</summary>{_image(figure, alt)}</details>"))
+    else:
+        run.figure(figure, name, alt=alt, caption=caption)
+
+
+def _image(figure: Any, alt: str) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    plt.close(figure)
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
 
 
 def _alone(draw: Callable, value: Any) -> None:

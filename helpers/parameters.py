@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
 
 from .errors import CourseError, Missing, nearest
+from .files import readable
 
 TAGS = ("parameters-above", "parameters")  # papermill sets its values below the one named `parameters`
 TYPES: dict[str, type] = {"str": str, "int": int, "float": float, "bool": bool}
@@ -81,7 +82,10 @@ def read(notebook: Path) -> list[Parameter]:
     tagged = [(tag, source) for source, tags in code for tag in tags if tag in TAGS]
     if tagged and tagged[-1][0] != "parameters":
         raise CourseError(f"{notebook}: the cell tagged `parameters` must come after those tagged `parameters-above`")
-    return [_parameter(notebook, node, source.splitlines()) for _, source in tagged for node in ast.parse(source).body]
+    try:
+        return [_parameter(notebook, n, source.splitlines()) for _, source in tagged for n in ast.parse(source).body]
+    except SyntaxError as error:
+        raise CourseError(f"{notebook}: parameters cell, line {error.lineno}: {error.msg} ({error.text})") from None
 
 
 def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +98,9 @@ def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dic
     if unknown := [key for key in values if key not in known]:
         lines = [f"{name}: unknown parameter `{key}`.{nearest(key, known)}" for key in unknown]
         raise CourseError("\n".join([*lines, f"It has: {', '.join(known)}"]))
+    if lost := [key for key, value in values.items() if not _is_utf8(value)]:
+        said = [f"{name}: parameter `{key}` is {readable(str(values[key]))}, which is not UTF-8" for key in lost]
+        raise CourseError("\n".join([*said, "If it names a file or a folder, rename that"]))
     given = {key: _listed(known[key], value) for key, value in values.items()}
     changed = {key for key, value in given.items() if value != known[key].default}
     for looked_up in (changed, set(known)):
@@ -157,6 +164,13 @@ def _bounds(text: str, kind: type) -> tuple | list | str | None:
     if kind in (int, str) and (choices := [kind(part.strip()) for part in text.split("|")])[1:] and all(choices):
         return choices
     raise ValueError(text)
+
+
+def _is_utf8(value: Any) -> bool:
+    try:
+        return bool(json.dumps(value, ensure_ascii=False, default=str).encode())
+    except (UnicodeEncodeError, TypeError):  # TypeError: keys that JSON has not, of which no parameter is made
+        return not isinstance(value, str | list)
 
 
 def _listed(parameter: Parameter, value: Any) -> Any:

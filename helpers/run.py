@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import HTML, Markdown, display
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import check, lettering, parameters, pictures, provenance
 from .files import atomic

@@ -3,6 +3,7 @@
 Needs nothing but Python 3.11: it makes .venv and installs into it what is missing, then runs the rest with that.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -74,7 +75,12 @@ def test() -> None:
 
 
 def lab() -> None:
+    """JupyterLab, which asks nobody whether to fetch news, and fetches none."""
     module("reports.cli", "data", "prepare", "all")
+    settings = VENV / "share/jupyter/lab/settings/overrides.json"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    silent = {"fetchNews": "false", "checkForUpdates": False}
+    settings.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": silent}), encoding="utf-8")
     module("jupyter", "lab", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "notebooks")
 
 
@@ -98,6 +104,11 @@ TASKS = {  # task -> what it needs, what it does
     "fuzz": (
         ["base", "test"],
         lambda: module(*PYTEST[:3], "-m", "nightly or slow", "tests/test_any_parameters.py", OMP_NUM_THREADS="1"),
+    ),
+    # every way to end, starve or confuse a run, of which `test` tries some
+    "torture": (
+        ["base", "test"],
+        lambda: module("pytest", "-n", "2", "-m", "nightly or torture", "tests/torture", OMP_NUM_THREADS="1"),
     ),
     "strip": (["base", "test"], lambda: module(*STRIP, *notebooks())),
     "bench": (["base", "test"], bench),

@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from data_scripts.drawn.embedded import cores
+from data_scripts.workers import cores
 
 
 def run(commands: list[list[str]], jobs: int) -> list[int]:

@@ -17,7 +17,9 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-LONGEST_SOCKET = 80  # bytes of its folder's path: systems take 104 to 108, and names come after it
+from helpers.files import owned, remove
+
+LONGEST = 50  # bytes of the path of temporary files: systems take 104 to 108 for a socket, whose names come after it
 
 
 class ThisPython(KernelSpecManager):
@@ -32,12 +34,15 @@ class _Engine(NBClientEngine):
     """papermill's own engine, with an environment for the kernel, and Ctrl-C told apart from a kernel that died."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, env, config, **_):
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, env, config, output, **_):
         logger = logging.getLogger("papermill")
         client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, timeout=None, log=logger, config=config)
         client.create_kernel_manager().kernel_spec_manager = ThisPython()
         try:
-            return client.execute(env=env)
+            return client.execute(env=env, stdout=output, stderr=output)
+        except KeyboardInterrupt:
+            logging.getLogger("asyncio").disabled = True  # it would complain of all that this breaks off
+            raise
         except DeadKernelError:
             if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient ended it because of a signal
                 raise KeyboardInterrupt from None
@@ -55,7 +60,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work.absolute()), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
     env.setdefault("COURSE_FROM", os.getcwd())  # where the user's own modules are
-    with _logged(work / "run.log"), tempfile.TemporaryDirectory(prefix="course-", dir=_short()) as own:
+    with _logged(work / "run.log"), (work / "run.log").open("ab") as output, _passing() as own:
         try:
             papermill.execute_notebook(
                 _literal(notebook),
@@ -67,6 +72,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
                 cwd=notebook.parent,
                 progress_bar={"leave": False, "desc": notebook.stem, "position": int(env.get("COURSE_ROW", 0))},
                 env=env | _settings(own),
+                output=output,  # what its processes say outside of cells
                 config=Config({"KernelManager": {"connection_file": f"{own}/kernel.json"} | _transport(own)}),
             )
         except PapermillExecutionError as error:
@@ -89,10 +95,21 @@ def _settings(own: str) -> dict[str, str]:
     )
 
 
+@contextmanager
+def _passing() -> Iterator[str]:
+    """A folder that goes with this run: of its sockets and settings."""
+    folder = Path(_short()) / owned("course")
+    folder.mkdir(mode=0o700)
+    try:
+        yield str(folder)
+    finally:
+        remove(folder)
+
+
 def _short() -> str:
     """Where temporary files go; /tmp where sockets there would have too long a path."""
     usual = tempfile.gettempdir()
-    return "/tmp" if len(os.fsencode(usual)) > LONGEST_SOCKET and os.access("/tmp", os.W_OK) else usual
+    return "/tmp" if len(os.fsencode(usual)) > LONGEST and os.access("/tmp", os.W_OK) else usual
 
 
 def _transport(folder: str) -> dict[str, str]:

@@ -54,7 +54,9 @@ def notebooks() -> list[Path]:
 def notebook(name: str) -> Path:
     """A notebook by name (`01_focus`), number (`01`) or path. Raises CourseError naming those there are."""
     if name.endswith(".ipynb") and Path(name).is_file():
-        return Path(name).resolve()
+        if (path := Path(name).resolve()).stem.startswith("."):  # its reports would be hidden, or above --out
+            raise CourseError(f"{path}: a notebook whose name begins with a dot has no place for reports. Rename it")
+        return path
     names = [path.stem for path in notebooks()]
     if found := [path for path in notebooks() if name in (path.stem, path.stem.split("_")[0])]:
         return found[0]

@@ -2,12 +2,14 @@
 
 import base64
 import datetime
+import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
-import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,8 +17,9 @@ import nbformat
 import yaml
 from PIL import Image
 
+from helpers import door
 from helpers.errors import CourseError
-from helpers.files import write_text
+from helpers.files import locked, owned, remove, room, writable, write_text
 
 from . import page
 from .execute import execute
@@ -29,18 +32,47 @@ __all__ += ["reason", "results", "run", "write_index"]
 def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     """Run a plan; its folder and status (`finished`, `failed`, or `there already`).
 
-    A finished run is never repeated or replaced: `force` puts the new one beside it. The folder appears when it is
-    whole; an interrupt leaves nothing behind. Where the notebook ran and what follows fails (a full disk, a template),
-    the folder holds what the notebook made, until the same question is asked again; CourseError says so.
+    A finished run is never repeated or replaced: `force` puts the new one beside it. Who asks the same at the same time
+    waits, and takes that answer. The folder appears when it is whole; an interrupt leaves nothing behind. Where the
+    notebook ran and what follows fails (a full disk, a template), the folder holds what the notebook made, until the
+    same question is asked again; CourseError says so.
     """
     folder = plan.folder(out)
-    if results(folder).get("status") == "finished":
-        if not force:
-            return folder, "there already"
-        folder = next(f for i in range(2, 10**6) if not (f := folder.with_name(f"{plan.run_id}.{i}")).exists())
+    before = _finished(folder)
+    if before and not force:
+        return folder, "there already"
+    with _alone(folder):
+        if meanwhile := [one for one in _finished(folder) if one not in before]:
+            return meanwhile[-1], "there already"
+        if before:
+            folder = next(f for i in range(2, 10**6) if not (f := folder.with_name(f"{plan.run_id}.{i}")).exists())
+        status = _made(plan, folder, out)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        write_index(out)
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise CourseError(f"{out / 'index.html'}: not written ({why}). The run is whole: {folder}") from error
+    return folder, status
+
+
+def _finished(folder: Path) -> list[Path]:
+    """The finished runs of one question: its folder, and those beside it."""
+    beside = sorted(folder.parent.glob(f"{folder.name}.[0-9]*"), key=lambda one: (len(one.name), one.name))
+    return [one for one in (folder, *beside) if results(one).get("status") == "finished"]
+
+
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Nobody else runs this question for this folder; where nothing can be noted, that is not known."""
+    locks = door.data_root() / "locks"
+    key = hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:16]
+    return locked(locks / key) if writable(locks) else nullcontext()
+
+
+def _made(plan: Plan, folder: Path, out: Path) -> str:
+    """Run the plan and put its folder into place; the status of the run."""
+    try:
+        work = folder.with_name(owned(f".{folder.name}"))
+        work.mkdir(parents=True)
     except OSError as error:
         raise CourseError(f"{folder.parent}: cannot be written ({error.strerror}). Choose another: --out DIR") from None
     try:
@@ -48,27 +80,24 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
             status = _fill(plan, work, folder.name)
         except Exception as error:
             if not (work / "results.json").is_file():  # the notebook has not begun
-                raise
+                with room(work):
+                    raise
             kept = _placed(work, folder) or folder
             raise CourseError(
                 f"{kept}: not finished ({type(error).__name__}: {error}). What the notebook made is kept there; "
                 f"{shutil.disk_usage(out).free / 2**20:,.0f} MiB are free. Mend that, and ask again"
             ) from error
-        if not _placed(work, folder):
-            return folder, "there already"
+        return status if _placed(work, folder) else "there already"
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        remove(work)
         if not any(folder.parent.iterdir()):  # interrupted before anything was whole
             folder.parent.rmdir()
-    write_index(out)
-    return folder, status
 
 
 def _placed(work: Path, folder: Path) -> Path | None:
     """The run's folder with what is in the work folder; None where the same question was answered meanwhile."""
     if results(folder).get("status") == "finished":  # asked twice at once
         return None
-    work.chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)  # a failed run
     return work.replace(folder)
 

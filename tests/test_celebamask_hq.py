@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from test_celeba import NAMES, attribute_list, unchecked
 
+from data_scripts import workers
 from data_scripts.getting import prepare
 from data_scripts.public import celeba, celebamask_hq
 from helpers import pictures as data
@@ -251,7 +252,7 @@ def test_several_processes_make_the_same(folder, tmp_path, monkeypatch):
     jobs = [(0, "0.jpg"), (5, "5.jpg"), (1, "1.jpg")]
     results = []
     for cores in (1, 2):
-        monkeypatch.setattr(celebamask_hq, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(workers, "cores", lambda cores=cores: cores)
         monkeypatch.setattr(celebamask_hq, "CHUNK", 2)
         (here := tmp_path / f"made{cores}").mkdir()
         bad = list(celebamask_hq._painted(folder, here, jobs))

@@ -400,11 +400,16 @@ def test_in_jupyterlab_the_slider_draws_the_value_it_is_moved_to(drawn, monkeypa
     made = []
     monkeypatch.setattr(figures.ipywidgets, "interact", lambda function, value: made.append((function, value)))
     monkeypatch.setattr(figures.plt, "show", lambda: None)
+    shown = []
+    monkeypatch.setattr(figures, "display", shown.append)
     run = Run("toy", {})
     figures.slider(run, draw, [5, 10, 20], "steps", label="step", alt="three steps")
     (move, choice), *_ = made
     assert choice.options == (5, 10, 20)
     assert choice.value == 10
+    assert asked == [5, 10, 20]  # what a saved notebook shows while its kernel is off
+    assert shown[0].data.startswith("<details>")
+    assert '<img alt="three steps" src="data:image/png;base64,' in shown[0].data
     move(20)
-    assert asked == [20]
+    assert asked == [5, 10, 20, 20]
     assert run.results["figures"] == []

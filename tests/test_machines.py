@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,9 +239,10 @@ def test_no_kernel_outlives_its_run(demo, tmp_path, how, monkeypatch):
 
 
 def test_notebooks_side_by_side_end_with_the_command_that_was_killed(demo, tmp_path):
+    shutil.copy(demo, another := demo.with_name("another.ipynb"))
     code = (
         "from pathlib import Path; from reports import cli, plans\n"
-        f"plans.notebooks = lambda: [Path({str(demo)!r})] * 2\n"
+        f"plans.notebooks = lambda: [Path({str(demo)!r}), Path({str(another)!r})]\n"
         f"cli.main(['run', 'all', '-p', 'stop=sleep', '--out', {str(tmp_path / 'out')!r}])"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)

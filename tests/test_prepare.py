@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from known import of_the_dead
 from PIL import Image
 
 from data_scripts.getting import prepare, sources, verify
@@ -267,7 +268,7 @@ def test_what_goes_wrong_half_way_leaves_what_was_there(known, error, shown, bef
 def test_a_full_disk_is_told_in_a_sentence(known):
     root = known(toy(fails_with(OSError(errno.ENOSPC, "No space left on device"))))
     upstream(root / "sources/toy")
-    with pytest.raises(CourseError, match="toy: the disk is full; nothing was arranged"):
+    with pytest.raises(CourseError, match=r"toy: the disk is full \(.* MiB free now\); what was half made is not kept"):
         prepare.prepare("toy", root)
 
 
@@ -365,7 +366,7 @@ def test_an_unpacking_that_was_killed_is_not_taken_for_the_data_set(known, tmp_p
     root, there = known(toy()), packed(tmp_path / "there")
     half = root / "sources/toy/unpacked/.pictures-abcd1234.zip-99"
     paint(half / "pictures/a.png")
-    draft = root / ".toy-0123abcd"
+    draft = root / of_the_dead(".toy")
     paint(draft / "masks/a.png")
     prepare.prepare("toy", root, there)
     assert len(data.load("toy")) == 4

@@ -3,18 +3,17 @@
 import csv
 import hashlib
 import json
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from helpers.files import atomic, locked
+
+from ..workers import cores, shared
 
 Draw = Callable[[Path, Iterable[int]], list[tuple]]
 
@@ -72,13 +71,6 @@ def manifest(generator: str, name: str, parameters: dict, sources: Iterable[str]
     return {"name": name, "generator": generator, "parameters": parameters, "source": source}
 
 
-def cores() -> int:
-    """Cores this process may use; one where it may not start others (a daemon, such as a dask worker)."""
-    if multiprocessing.current_process().daemon:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def whole(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
@@ -104,34 +96,14 @@ def _holds(folder: Path, content: dict) -> bool:
 
 
 def _drawn(draft, draw, images, workers, title) -> list[tuple]:
-    chunks = [range(k, min(k + 50, images)) for k in range(0, images, 50)]
+    step = 50 if workers > 1 and images > 50 else 1
+    parts = [range(k, min(k + step, images)) for k in range(0, images, step)]
     rows = []
     with tqdm(total=images, desc=title, unit="image", leave=False, mininterval=0.5) as bar:
-        if min(workers, len(chunks)) == 1:
-            for i in range(images):
-                rows += draw(draft, [i])
-                bar.update()
-            return rows
-        # spawned, not forked: a fork of a process in which torch runs threads can hang
-        pool = ProcessPoolExecutor(min(workers, len(chunks)), multiprocessing.get_context("spawn"), end_with_parent)
-        try:
-            for done in as_completed([pool.submit(draw, draft, chunk) for chunk in chunks]):
-                rows += done.result()
-                bar.update(len(done.result()))
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for found in shared(partial(draw, draft), parts, workers if step > 1 else 1):
+            rows += found
+            bar.update(len(found))
     return sorted(rows, key=lambda row: row[0])
-
-
-def end_with_parent() -> None:
-    """In a worker: it ends as soon as the process that started it does, which may have been killed."""
-
-    def watch() -> None:
-        if parent := multiprocessing.parent_process():
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _write_csv(path, rows) -> None:

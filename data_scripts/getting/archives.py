@@ -8,11 +8,10 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import CourseError
-
-from .fetch import no_room
+from helpers.files import no_room
 
 GROWTH = 50  # pictures and masks do not shrink so far; what does is no archive of them
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageCms, ImageColor, ImageOps
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import CourseError
 from helpers.files import readable

@@ -1,12 +1,11 @@
 """One file from the internet: resumed where it was interrupted, and only there when its checksum is right."""
 
-import errno
 import hashlib
 import shutil
 from pathlib import Path
 
 import requests
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import CourseError, Missing
 
@@ -91,11 +90,6 @@ def _room(folder: Path, wanted: int) -> None:
     free = shutil.disk_usage(folder).free
     if wanted > free:
         raise CourseError(f"{folder}: {free / 2**30:.1f} GiB free, {wanted / 2**30:.1f} needed for the download")
-
-
-def no_room(error: OSError) -> bool:
-    """Whether the disk is full, or the user's share of it."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ A folder may have its own index.csv and classes.csv; or one sub-folder per class
 import atexit
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -17,13 +18,13 @@ import pandas as pd
 
 from helpers import door
 from helpers.errors import CourseError
-from helpers.files import atomic, readable, writable, write_text
+from helpers.files import atomic, owned, readable, remove, writable, write_text
 from helpers.pictures.images import FORMATS
 
 from . import readings, strays, tables, verify
 
 REQUIRED = ("image", "split", "label")
-MEANING = 2  # of the tables that are kept: another one when the same folder is read in another way
+MEANING = 3  # of the tables that are kept: another one when the same folder is read in another way
 Found = tuple[pd.DataFrame, dict[int, verify.Wrong], list[str]]  # the table, what is wrong with a row already, notes
 
 
@@ -33,7 +34,7 @@ def arranged(place: Path, root: Path) -> Path:
     All files are decoded, once until any changes, or this script, or what Pillow can read. Raises CourseError for
     tables that are wrong and where nothing is.
     """
-    key = hashlib.sha256(f"{place} {MEANING} {FORMATS}".encode()).hexdigest()[:8]
+    key = hashlib.sha256(f"{place.name} {MEANING} {FORMATS}".encode()).hexdigest()[:8]  # wherever it is mounted
     name = Path("checked") / f"{door.manifest(place)}-{key}"
     if not (root / name / "index.csv").is_file():
         root = root if writable(root) else _passing()
@@ -44,9 +45,10 @@ def arranged(place: Path, root: Path) -> Path:
 @cache
 def _passing() -> Path:
     """Where nothing can be remembered: a folder that goes with this process."""
-    folder = tempfile.TemporaryDirectory(prefix="course-")
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
+    folder = Path(tempfile.gettempdir()) / owned("course")
+    folder.mkdir(mode=0o700)
+    atexit.register(remove, folder)
+    return folder
 
 
 def _arrange(place: Path, folder: Path) -> None:
@@ -64,7 +66,8 @@ def _arrange(place: Path, folder: Path) -> None:
     if known is not None:
         _write(folder / "classes.csv", known)
     _write(folder / "regions.csv", pd.DataFrame(regions.items(), columns=["id", "region"]))
-    _write(folder / "bad.csv", pd.DataFrame(bad.values(), columns=["file", "reason"]))
+    inside = [(os.path.relpath(file, place), reason) for file, reason in bad.values()]
+    _write(folder / "bad.csv", pd.DataFrame(inside, columns=["file", "reason"]))
     write_text(folder / "dataset.json", json.dumps({"notes": read + notes}))
     _write(folder / "index.csv", table.drop(index=[*bad]))  # last: it says that all is there
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import shutil
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +14,6 @@ from helpers.errors import CourseError
 from helpers.files import atomic, locked
 
 from . import sources, verify
-from .fetch import no_room
 from .parts import Upstream
 
 
@@ -25,7 +24,7 @@ def described(name: str) -> Upstream:
 
 def prepared(folder: Path) -> bool:
     """Whether a data set lies there whole. Its folder is renamed into place last, so index.csv is enough to see."""
-    return (folder / "index.csv").is_file()
+    return os.path.isfile(folder / "index.csv")  # which also takes names that are too long
 
 
 def prepare(name: str, root: Path, given: Path | None = None, force: bool = False, online: bool = True) -> list[str]:
@@ -65,16 +64,9 @@ def drafted(folder: Path) -> Iterator[Path]:
 
     What was there before goes last, and comes back when anything fails. Raises CourseError when the disk is full.
     """
-    for stale in folder.parent.glob(f".{folder.stem}-{'[0-9a-f]' * 8}{folder.suffix}"):  # of a process that was killed
-        shutil.rmtree(stale)
-    try:
-        with atomic(folder) as draft:
-            draft.mkdir()
-            yield draft
-    except OSError as error:
-        if not no_room(error):
-            raise
-        raise CourseError(f"{folder}: the disk is full; nothing was arranged. Make room there") from None
+    with atomic(folder) as draft:
+        draft.mkdir()
+        yield draft
 
 
 def _written(draft: Path, dataset: Upstream, layout: str) -> list[str]:

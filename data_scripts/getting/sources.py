@@ -12,10 +12,10 @@ from itertools import groupby
 from pathlib import Path
 
 from helpers.errors import CourseError, Missing
-from helpers.files import atomic
+from helpers.files import atomic, no_room
 
 from .archives import unpack
-from .fetch import fetch, no_room, verify
+from .fetch import fetch, verify
 from .parts import Part, Upstream
 
 UNPACKED = "unpacked"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import CourseError, nearest
 from helpers.pictures.images import ORIENTATION, conversion, decoded, layer_files, open_image, read_layers, read_mask

@@ -6,6 +6,7 @@ be asked for.
 """
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -176,7 +177,7 @@ def load(
     a program: run only a file that you trust. Raises CourseError when the file does not fit, saying what would, and
     Missing when `farl` has to be got first.
     """
-    path = weights.found("farl") if str(path) == "farl" else Path(path).expanduser()
+    path = weights.found("farl") if str(path) == "farl" else Path(os.path.expanduser(path))
     if not path.is_file():
         raise CourseError(
             f"parser {path}: no such file. Give a TorchScript file, our own state dict or `farl`, or train"
@@ -184,7 +185,7 @@ def load(
     if not str(mapping):
         net, names, size, normalise = _own(path, regions)
     else:
-        names = FARL if str(mapping) == "farl" else _channels(Path(mapping).expanduser(), regions)
+        names = FARL if str(mapping) == "farl" else _channels(Path(os.path.expanduser(mapping)), regions)
         net, size, normalise = _script(path, device), FARL_SIZE, "unit"
     parser = Parser(placed(net, device).eval(), names, size, normalise, str(path))
     _try(parser, mapping)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers import pictures
 from helpers.errors import CourseError
@@ -88,7 +88,8 @@ def _parser(parser: str, channels: str, root: Path) -> Parser:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if parser == "train":
         return parsing.train(pictures.load("faces"), device=device)
-    file = (weights.here("farl", root) or weights.found("farl")) if parser == "farl" else Path(parser).expanduser()
+    at_farl = (weights.here("farl", root) or weights.found("farl")) if parser == "farl" else None
+    file = at_farl or Path(os.path.expanduser(parser))
     if parser == "farl":
         channels = channels or "farl"
     if not channels and _is_script(file):

@@ -1,24 +1,22 @@
 """CelebAMask-HQ: 30,000 of CelebA's faces, each with hand-made masks of 18 regions (Lee et al., CVPR 2020)."""
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import CourseError
 from helpers.pictures.images import read_layers
 
-from ..drawn.embedded import cores, end_with_parent
 from ..drawn.face_paint import REGIONS  # in the order in which the authors' g_mask.py paints them, and with its ids
 from ..drawn.faces import PALETTE
 from ..getting.upstream import Arranged, Dataset, Part, pictures
 from ..getting.verify import check_image
+from ..workers import shared
 from . import celeba
 
 IMAGES, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
@@ -120,19 +118,11 @@ def _painted(base: Path, made: Path, jobs: list[tuple[int, str]]) -> Iterator[tu
         (made / folder).mkdir()
     chunks = [jobs[k : k + CHUNK] for k in range(0, len(jobs), CHUNK)]
     paint = partial(_paint, base, made)
-    workers = min(cores(), len(chunks))
     with tqdm(total=len(jobs), desc="painting masks", unit="face", delay=2, leave=False) as bar:
-        # spawned, not forked: a fork of a process in which torch runs threads can hang. Threads would take turns, since
-        # most of the time goes into unpacking PNGs
-        spawn = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, spawn, end_with_parent) if workers > 1 else None
-        try:
-            for chunk, bad in zip(chunks, (pool.map if pool else map)(paint, chunks), strict=True):
-                yield from bad
-                bar.update(len(chunk))
-        finally:
-            if pool:
-                pool.shutdown(cancel_futures=True)
+        # threads would take turns: most of the time goes into unpacking PNGs
+        for chunk, bad in zip(chunks, shared(paint, chunks), strict=True):
+            yield from bad
+            bar.update(len(chunk))
 
 
 def _paint(base: Path, made: Path, jobs: list[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.errors import CourseError
 from helpers.pictures.images import ORIENTATION, open_image

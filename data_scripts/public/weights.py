@@ -13,12 +13,12 @@ import torch
 import torchvision
 
 from helpers.errors import CourseError, Missing, nearest
-from helpers.files import atomic, locked
+from helpers.files import atomic, locked, no_room
 from helpers.networks import published
 from helpers.networks.checkpoints import read_state
 from helpers.pictures import data_root
 
-from ..getting.fetch import digest, fetch, no_room, verify
+from ..getting.fetch import digest, fetch, verify
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Others bring theirs, see `foreign`.
 """
 
 import copy
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,7 +153,7 @@ def checkpoint(name: str, weights: str, normalise: str = "auto", average: str = 
         raise CourseError(f"weights {weights}: not for `{name}`. Say {brings}")
     if weights == "imagenet":
         return Checkpoint(downloaded(name), normalise=own)
-    found = read(Path(weights).expanduser(), name, body_of(name), average)
+    found = read(Path(os.path.expanduser(weights)), name, body_of(name), average)
     if (head := head_of(name, found.state)) not in found.state:
         last = [f"{key} {list(value.shape)}" for key, value in found.state.items() if key.endswith(".weight")]
         raise CourseError(

@@ -6,6 +6,7 @@ No code runs. Beside torch's own list only values may stand in a pickle: numpy's
 import argparse
 import importlib
 import json
+import os
 import pathlib
 import re
 import types
@@ -68,7 +69,7 @@ class Checkpoint:
 
 def opened(path: Path) -> tuple[Any, dict[str, Any]]:
     """What a file holds, and what it says about it. Raises CourseError naming the file, and what it is instead."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise CourseError(f"weights {path}: no such file. Expected `train`, `imagenet` or a path to a state dict")
     if kind := _no_weights(path):
         raise CourseError(f"weights {path}: {kind}")
@@ -96,8 +97,11 @@ def opened(path: Path) -> tuple[Any, dict[str, Any]]:
 
 def _no_weights(path: Path) -> str:
     """What a file is that only has the name of weights; "" where it may be some."""
-    with path.open("rb") as file:
-        head = file.read(512).lstrip().lower()
+    try:
+        with path.open("rb") as file:
+            head = file.read(512).lstrip().lower()
+    except OSError as error:
+        raise CourseError(f"weights {path}: cannot be read ({error.strerror})") from None
     if head.startswith(b"version https://git-lfs"):
         return "a pointer of git-LFS, not the weights themselves. Fetch them: git lfs pull"
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):

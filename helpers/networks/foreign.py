@@ -43,7 +43,7 @@ def check(name: str) -> None:
     kind, _, rest = name.partition(":")
     if kind == "python":
         _function(name)
-    elif not Path(rest).expanduser().is_file():
+    elif not Path(os.path.expanduser(rest)).is_file():
         raise CourseError(f"model `{name}`: no such file. Expected {kind}:PATH")
 
 
@@ -138,7 +138,7 @@ class Sealed(nn.Module):
 
 def _read(name: str) -> tuple[Any, int, bool]:
     """The program of a file; the side it is for, 0 for any; and whether it takes one picture at a time."""
-    file = str(Path(name.partition(":")[2]).expanduser())
+    file = str(Path(os.path.expanduser(name.partition(":")[2])))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated; files in it are not
         if name.startswith(SCRIPT):

@@ -5,6 +5,7 @@ from the top left. It raises CourseError for pictures that do not fit.
 """
 
 import argparse
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -39,7 +40,7 @@ def vit_keys(name: str, weights: str = "imagenet", device: str | torch.device = 
     weights = str(placed) if weights == "imagenet" and placed.is_file() else weights
     net = _transformer(name, download=weights == "imagenet")
     if weights != "imagenet":
-        fill(net, _state(Path(weights).expanduser(), name), name, weights)
+        fill(net, _state(Path(os.path.expanduser(weights)), name), name, weights)
     net.to(device).eval()
     qkv, first, patch = net.blocks[-1].attn.qkv, net.num_prefix_tokens, net.patch_embed.patch_size
 

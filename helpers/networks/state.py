@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ..errors import CourseError
-from ..files import atomic, locked, writable
+from ..files import atomic, locked, room, writable
 
 
 def save_state(net: nn.Module, path: Path, about: dict[str, str] | None = None) -> None:
@@ -110,11 +110,13 @@ def resumable(
             noted = one_epoch(epoch, bar)
             bar.set_postfix({name: f"{value:.2f}" for name, value in noted.items()})
             history.append({"epoch": epoch, **noted})
-            if snapshots:
-                save_state(parts["net"], draft / f"epoch-{epoch:03d}.safetensors", about)
-            keep(draft / "state.pt", parts, history)
-    save_state(parts["net"], draft / "weights.safetensors", about)
-    (draft / "history.json").write_text(json.dumps(history), encoding="utf-8")
+            with room(folder):
+                if snapshots:
+                    save_state(parts["net"], draft / f"epoch-{epoch:03d}.safetensors", about)
+                keep(draft / "state.pt", parts, history)
+    with room(folder):
+        save_state(parts["net"], draft / "weights.safetensors", about)
+        (draft / "history.json").write_text(json.dumps(history), encoding="utf-8")
     (draft / "state.pt").unlink()
     shutil.rmtree(folder, ignore_errors=True)  # the same recipe without its snapshots
     draft.replace(folder)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 from torch.optim import Optimizer, lr_scheduler
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ..errors import CourseError
 from ..pictures import data_root, manifest, reader

@@ -33,7 +33,8 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
     if on_bad not in ("raise", "skip"):
         raise CourseError(f"on_bad is {on_bad!r}; expected 'raise' or 'skip'")
     made = tables(root := find(dataset))
-    table, skipped = _read(made / "index.csv"), tuple(_read(made / "bad.csv").itertuples(index=False, name=None))
+    table, bad = _read(made / "index.csv"), _read(made / "bad.csv").itertuples(index=False, name=None)
+    skipped = tuple((str(root / file), reason) for file, reason in bad)
     if skipped and on_bad == "raise":
         said = [": ".join(one) for one in skipped[:LISTED]]
         said += [f"and {len(skipped) - LISTED:,} more bad files"] * (len(skipped) > LISTED)

@@ -34,6 +34,8 @@ def open_image(path: Path) -> Image.Image:
     file = path
     try:
         file = path if path.exists() else named(path)
+        if file.exists() and not file.is_file():  # a pipe, whose other end nobody may write to
+            raise OSError("it is no file")
         return Image.open(file, formats=FORMATS + ("TGA",) * (path.suffix.lower() == ".tga"))  # TGA has no head
     except FileNotFoundError:
         raise CourseError(f"{readable(path)}: no such file") from None

@@ -1,124 +1,57 @@
-"""The command `course`: a thin skin over reports and data_scripts."""
+"""The command `course`: how it ends. What it does is in `commands`, imported when signals are heard already."""
 
-import argparse
-import io
 import os
 import signal
 import sys
-from pathlib import Path
+import time
 
-from helpers import parameters
-from helpers.errors import CourseError, Missing
-
-from .. import plans, settings
-from . import data as cli_data
-from . import doctor
-from .data import print_table
+CODES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}  # 128 and the signal's number, as of a shell
+PUT_IN_ORDER = 15.0  # seconds that a kernel gets to end, and a folder to go
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command line; its exit code: 0 well, 1 a run failed, 2 a mistake, 3 files to be got, 130 interrupted.
+    """Run a command line; its exit code: 0 well, 1 a run failed, 2 a mistake, 3 files to be got, CODES interrupted.
 
     It is 2 also where the run found the mistake: a parameter that does not go with these pictures.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that this locale cannot write is no reason to stop
-        sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = _parser().parse_args(argv)
-    for ended in {"SIGTERM", "SIGHUP"} & {one.name for one in signal.Signals}:  # from outside: interrupted, too
-        if signal.getsignal(getattr(signal, ended)) != signal.SIG_IGN:  # nohup wants it to go on
-            signal.signal(getattr(signal, ended), signal.default_int_handler)
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background; its shell's doing, nobody's wish
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    heard = _listening()
     try:
-        return arguments.act(arguments)
-    except CourseError as error:
-        print("course: " + str(error).replace("\n", "\n        "), file=sys.stderr)
-        return 3 if isinstance(error, Missing) else 2
+        from .commands import act
+
+        return act(argv)
     except BrokenPipeError:  # `course params ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("course: interrupted; what was finished is kept, and nothing half-done is taken for it", file=sys.stderr)
-        return 130
+        said = "course: interrupted; what was finished is kept, and nothing half-done is taken for it"
+        print(said, file=sys.stderr, flush=True)
+        for name in {*CODES, "SIGALRM"} & {one.name for one in signal.Signals}:  # in order; only the way out is left
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        exec("")  # Python would end by SIGINT where it came inside an exec of text, as a namedtuple's: it forgets that
+        return CODES[heard[0] if heard else "SIGINT"]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="course", description="Run the notebooks of Where Models Look as reports.")
-    acts = parser.add_subparsers(required=True, metavar="command")
-    act = acts.add_parser("list", help="the notebooks and the profiles")
-    act.set_defaults(act=_list)
-    act = acts.add_parser("params", help="a notebook's parameters: name, type, default, choices, meaning")
-    act.add_argument("notebook")
-    act.set_defaults(act=_params)
-    act = acts.add_parser("run", help="run a notebook (or `all`) and write its report")
-    act.add_argument("notebook")
-    act.add_argument("--profile", help="a named set of parameters: quick, full, real, paper")
-    act.add_argument("-p", dest="given", action="append", default=[], metavar="name=value", help="set a parameter")
-    act.add_argument("-f", dest="file", type=Path, help="a YAML file of parameters")
-    act.add_argument(
-        "--out", type=Path, help="where reports go (reports/out; $COURSE_DATA/reports if that is read-only)"
-    )
-    act.add_argument("--force", action="store_true", help="run again, beside the finished run")
-    act.add_argument(
-        "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
-    )
-    act.set_defaults(act=_run)
-    act = acts.add_parser("data", help="the data sets: list, prepare one, find the regions in one, or convert pictures")
-    cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks|convert"))
-    doctor.add(acts)
-    return parser
+def _listening() -> list[str]:
+    """From now on a signal that ends us is a KeyboardInterrupt, and its name in this list.
 
+    One that follows within PUT_IN_ORDER seconds is not heard: it would stop the putting in order. Where we go on all
+    the same, because some finaliser swallowed the first, there is another interrupt after that time.
+    """
+    heard: list[str] = []
+    until = 0.0
 
-def _list(_) -> int:
-    for path in plans.notebooks():
-        print(f"{path.stem:24} {plans.title(path)}")
-    print("profiles:", ", ".join(sorted(p.stem for p in plans.PROFILES.glob("*.yaml"))))
-    return 0
+    def end(number: int, _) -> None:
+        nonlocal until
+        if time.monotonic() > until:
+            until = time.monotonic() + PUT_IN_ORDER
+            heard.append(signal.Signals(number).name)
+            if hasattr(signal, "alarm"):
+                signal.alarm(int(PUT_IN_ORDER) + 1)
+            raise KeyboardInterrupt
 
-
-def _params(arguments) -> int:
-    rows = [("name", "type", "default", "choices", "what it means")]
-    for p in parameters.read(plans.notebook(arguments.notebook)):
-        default = ",".join(map(str, p.default)) if isinstance(p.default, list) else str(p.default)
-        rows.append((p.name, p.type, default, p.expected() if p.bounds is not None else "", p.help))
-    print_table(rows)
-    return 0
-
-
-def _run(arguments) -> int:
-    given = dict(settings.parse(text) for text in arguments.given)
-    everything, out = arguments.notebook == "all", arguments.out or plans.usual_out()
-    if arguments.jobs < 1:
-        raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
-    names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
-    # every plan is checked before the first one runs
-    planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
-    from .. import beside, runs  # what follows takes minutes; a mistake is told without waiting for it
-
-    beside.end_with_parent()
-    if everything and arguments.jobs > 1:
-        # the last are the longest: begun first, none of them is left to run alone
-        codes = beside.run([["run", name, *_passed_on(arguments)] for name in names[::-1]], arguments.jobs)
-    else:
-        codes = [_one(plan, out, arguments.force) for plan in planned]
-    if everything:
-        print(runs.write_index(out))
-    return 1 if 1 in codes else max(codes)
-
-
-def _one(plan, out: Path, force: bool) -> int:
-    from .. import runs
-
-    folder, status = runs.run(plan, out, force)
-    print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}", flush=True)
-    if status != "failed":
-        return 0
-    print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)
-    return 2 if runs.results(folder)["error"]["name"] in ("CourseError", "Missing") else 1
-
-
-def _passed_on(arguments) -> list[str]:
-    """What was asked of `all`, for each of them."""
-    named = {"--profile": arguments.profile, "-f": arguments.file, "--out": arguments.out}
-    words = [word for option, value in named.items() if value for word in (option, str(value))]
-    return words + [f"-p{text}" for text in arguments.given] + ["--force"] * arguments.force
+    for name in (*CODES, "SIGALRM"):
+        number = getattr(signal, name, None)  # Windows has not all of them
+        # nohup wants it to go on; that a job in the background ignores SIGINT is its shell's doing, nobody's wish
+        if number and (name == "SIGINT" or signal.getsignal(number) != signal.SIG_IGN):
+            signal.signal(number, end)
+    return heard

@@ -1,5 +1,6 @@
 """The commands `course data ...`: what data sets there are, and getting them ready."""
 
+import os
 import shutil
 import textwrap
 from pathlib import Path
@@ -115,7 +116,7 @@ def _convert(arguments) -> int:
     from data_scripts.getting import convert
 
     try:
-        source, target = arguments.source.expanduser(), arguments.target.expanduser()
+        source, target = (Path(os.path.expanduser(one)) for one in (arguments.source, arguments.target))
         print(*convert.convert(source, target, arguments.background), sep="\n")
     except OSError as error:  # a place that cannot be written
         raise CourseError(f"{arguments.target}: {error}") from None
