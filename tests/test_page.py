@@ -381,23 +381,23 @@ def test_styles_that_load_are_dropped(css):
     assert "example.org" not in cleaned
 
 
-@pytest.mark.parametrize(
-    "html",
-    [
-        r'<p style="background:\75 rl(https://example.org/x)">a</p>',
-        r"<style>@\69mport 'https://example.org/x';</style>",
-        '<svg><a><set attributeName="href" to="javascript:x()"/><text>a</text></a></svg>',
-        '<svg><image href="https://example.org/x"/></svg>',
-        '<math><mtext><style><img src="x" onerror="javascript:x()"></style></mtext></math>',
-        '<noscript><p title="</noscript><img src=x onerror=javascript:x()>"></noscript>',
-        '<table background="https://example.org/x"><td>a</td></table>',
-        '<a href="data:text/html,javascript:x()">a</a><a href="JAVA&#10;SCRIPT:x()" ping="https://example.org/x">b</a>',
-        '<form action="https://example.org/x"><button formaction="javascript:x()">a</button><input name="a"></form>',
-        '<math href="javascript:x()"><maction actiontype="statusline" xlink:href="javascript:x()">a</maction></math>',
-        '<meta http-equiv="refresh" content="0;url=https://example.org/x"><base href="https://example.org/">',
-        '<video src="https://example.org/x" poster="https://example.org/x"></video>',
-    ],
-)
+LOADING = [
+    r'<p style="background:\75 rl(https://example.org/x)">a</p>',
+    r"<style>@\69mport 'https://example.org/x';</style>",
+    '<svg><a><set attributeName="href" to="javascript:x()"/><text>a</text></a></svg>',
+    '<svg><image href="https://example.org/x"/></svg>',
+    '<math><mtext><style><img src="x" onerror="javascript:x()"></style></mtext></math>',
+    '<noscript><p title="</noscript><img src=x onerror=javascript:x()>"></noscript>',
+    '<table background="https://example.org/x"><td>a</td></table>',
+    '<a href="data:text/html,javascript:x()">a</a><a href="JAVA&#10;SCRIPT:x()" ping="https://example.org/x">b</a>',
+    '<form action="https://example.org/x"><button formaction="javascript:x()">a</button><input name="a"></form>',
+    '<math href="javascript:x()"><maction actiontype="statusline" xlink:href="javascript:x()">a</maction></math>',
+    '<meta http-equiv="refresh" content="0;url=https://example.org/x"><base href="https://example.org/">',
+    '<video src="https://example.org/x" poster="https://example.org/x"></video>',
+]
+
+
+@pytest.mark.parametrize("html", LOADING)
 def test_html_is_safe_by_what_it_allows(html):
     for tag in BeautifulSoup(page.clean(html), "html.parser").find_all(True):
         assert tag.name in {"a", "p", "div", "table", "caption", "tbody", "tr", "td", "span", "math", "mtext", "img"}
@@ -620,6 +620,33 @@ def test_the_policy_stops_what_the_cleaning_might_miss(browser_page, html):
     assert looked.evaluate("window.hacked") is None
     assert len(looked.sent) == 1  # the refused request never set out
     assert len(looked.complaints) >= 2  # the browser says what it refused
+
+
+POLICY = re.compile(r"<meta [^>]*Content-Security-Policy[^>]*>")
+HARMFUL = [
+    *LOADING,
+    "<script>x()</script>",
+    '<svg onload="x()"></svg>',
+    "<img src=x onerror=x()>",
+    '<iframe srcdoc="a">',
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alone", ["the policy", "the cleaning"])
+def test_either_of_policy_and_cleaning_holds_without_the_other(browser_page, html, alone):
+    """Everything hostile, seen and clicked, under the policy but not cleaned; then cleaned, and without the policy."""
+    parts = [re.sub(r"x\(\)", "window.hacked=1", part) for part in HARMFUL]
+    parts = [part for part in parts if "refresh" not in part or alone == "the cleaning"]  # no policy stops a refresh
+    if alone == "the cleaning":
+        parts, html = [page.clean(part) for part in parts], POLICY.sub("", html)
+    assert bool(POLICY.search(html)) == (alone == "the policy")
+    looked = browser_page(html.replace("</main>", f"<section id='harm'>{''.join(parts)}</section></main>"))
+    clicked = "[...document.querySelectorAll('#harm a, #harm button')].map((e) => { e.click?.(); return 1; }).length"
+    assert looked.evaluate(clicked) >= 1
+    looked.wait_for_timeout(300)
+    assert looked.evaluate("window.hacked") is None
+    assert [url for url in looked.sent if "example.org" in url] == []
 
 
 @pytest.mark.slow
