@@ -19,11 +19,12 @@ def seldom(value):
 
 @contextmanager
 def mounted(folder, *options):
-    """Something mounted there meanwhile. Skips where that is not allowed, but fails on CI."""
+    """Something mounted there meanwhile. Skips where that is not allowed, but fails for CI's root."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(["mount", *map(str, options), str(folder)], capture_output=True, text=True)
     if done.returncode:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"nothing can be mounted: {done.stderr}")
+        must = os.environ.get("CI") == "true" and os.geteuid() == 0
+        (pytest.fail if must else pytest.skip)(f"nothing can be mounted: {done.stderr}")
     try:
         yield folder
     finally:
