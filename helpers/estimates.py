@@ -67,9 +67,10 @@ def _joined(verdicts: Any, level: float | None, decisive: bool) -> Verdict:
     holds = decisive if decisive in answers else None if None in answers else not decisive
     yes, no, open_ = answers.count(True), answers.count(False), answers.count(None)
     why = f"{yes} of {len(answers)} {'holds' if yes == 1 else 'hold'}"
-    why += f", {no} {'does' if no == 1 else 'do'} not" * (no > 0) + f", of {open_} it cannot tell" * (open_ > 0)
     reasons = "; ".join(dict.fromkeys(v.why for _, v in judged if v.holds is holds))
-    why = reasons if len(answers) == 1 else why + f": {reasons}" * (holds is not True)
+    why += f", {no} {'does' if no == 1 else 'do'} not" * (no > 0) + f" ({reasons})" * (holds is False)
+    why += f", of {open_} it cannot tell" * (open_ > 0) + f": {reasons}" * (holds is None)
+    why = reasons if len(answers) == 1 else why
     why += f" (each at {100 * each:.4g} %, corrected for their number)" * (k > 1)
     seen = "; ".join(f"{name} {v._brief or v.seen}".strip() for name, v in judged)
     return Verdict(holds, seen, why, level, (lambda level: _joined(verdicts, level, decisive)) if k else None)
@@ -110,12 +111,12 @@ class Estimate:
 
     def __gt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies above `limit`, does not when all of it lies below; else cannot tell."""
-        return self._inside(x := _number(limit), math.inf, f"lies above {x:g}", f"lies below {x:g}", f"straddles {x:g}")
+        return self._inside(x := _number(limit), math.inf, f"lies above {x:g}", f"lies below {x:g}", f"includes {x:g}")
 
     def __lt__(self, limit: float) -> Verdict:
         """Holds when the whole interval lies below `limit`, does not when all of it lies above; else cannot tell."""
         x = _number(limit)
-        return self._inside(-math.inf, x, f"lies below {x:g}", f"lies above {x:g}", f"straddles {x:g}")
+        return self._inside(-math.inf, x, f"lies below {x:g}", f"lies above {x:g}", f"includes {x:g}")
 
     def near(self, x: float, within: float) -> Verdict:
         """As good as `x`, an equivalence test (TOST, at 1 - (1 - level) / 2): is the true value in x ± within?

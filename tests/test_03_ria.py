@@ -1419,8 +1419,8 @@ def test_a_network_without_any_map_has_its_page_and_others_their_numbers(few_sce
     if not silent:
         assert (networks.loc["scratch", "no map"] == 0).all()
         assert networks.loc["scratch", ["containment", "energy"]].notna().all(axis=None)
-        assert re.search(r"scratch [+-]\d", claim_of(results, "the map's box moves into the object's box"))
-    assert "frozen undefined" in claim_of(results, "the map's box moves into the object's box")
+        assert re.search(r"scratch [+-]\d", claim_of(results, "more of the map's box lies in the object's box"))
+    assert "frozen undefined" in claim_of(results, "more of the map's box lies in the object's box")
     assert "nan" not in results["answer"] + " ".join(results["notes"])
 
 

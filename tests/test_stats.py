@@ -222,8 +222,8 @@ def test_an_estimate_made_by_hand_has_one_level():
     [
         (0.1, 0.2, True, False, "its 95 % interval lies above 0"),
         (-0.2, -0.1, False, True, "its 95 % interval lies below 0"),
-        (-0.1, 0.1, None, None, "its 95 % interval straddles 0"),
-        (0.0, 0.1, None, None, "its 95 % interval straddles 0"),
+        (-0.1, 0.1, None, None, "its 95 % interval includes 0"),
+        (0.0, 0.1, None, None, "its 95 % interval includes 0"),
     ],
 )
 def test_above_and_below(low, high, above, below, why):
@@ -340,7 +340,7 @@ def test_every_of_five_uses_99_percent():
     assert both.holds is None  # the first no longer
     assert both.seen.startswith(f"net0 {x['net0'].widened(0.99)}; net1 ")
     assert both.why == (
-        "4 of 5 hold, of 1 it cannot tell: its 99 % interval straddles 0 (each at 99 %, corrected for their number)"
+        "4 of 5 hold, of 1 it cannot tell: its 99 % interval includes 0 (each at 99 %, corrected for their number)"
     )
 
 
