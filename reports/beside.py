@@ -7,16 +7,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from data_scripts.workers import cores
 
 
-def run(commands: list[list[str]], jobs: int) -> list[int]:
+def run(commands: list[list[str]], jobs: int, ended: Callable[[], None] = lambda: None) -> list[int]:
     """Run `course` with each of these arguments, at most `jobs` at a time; their exit codes, in the same order.
 
     Each gets cores / jobs threads unless OMP_NUM_THREADS says another number: kernels that share cores wait for each
-    other. An interrupt ends all of them, and each leaves nothing half-done, as if it ran alone.
+    other. `ended` is told of each that did. An interrupt ends all of them, and each leaves nothing half-done, as if it
+    ran alone.
     """
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores() // jobs)))
     rows: queue.SimpleQueue[int] = queue.SimpleQueue()  # of the screen: one for each progress bar
@@ -34,6 +36,7 @@ def run(commands: list[list[str]], jobs: int) -> list[int]:
         started.append(process)
         code = process.wait()
         rows.put(row)
+        ended()
         return code
 
     with ThreadPoolExecutor(jobs) as pool:
