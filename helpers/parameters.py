@@ -60,8 +60,8 @@ class Parameter:
         """The pydantic field that checks it; without looking anything up, unless asked to."""
         kind: Any = TYPES[self.item]
         if isinstance(self.bounds, tuple):
-            finite = {"allow_inf_nan": False} if kind is float else {}  # older pydantics refuse it of whole numbers
-            kind = Annotated[kind, Field(ge=self.bounds[0], le=self.bounds[1], **finite)]
+            finite = False if kind is float else None  # older pydantics refuse it of whole numbers
+            kind = Annotated[kind, Field(ge=self.bounds[0], le=self.bounds[1], allow_inf_nan=finite)]
         if isinstance(self.bounds, list):
             kind = Literal[tuple(self.bounds)]
         if isinstance(self.bounds, str) and looked_up:
