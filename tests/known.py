@@ -86,18 +86,23 @@ def of_the_dead(name):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-@contextmanager
-def course_started(*arguments, sigint="SIG_DFL", cwd=None):
-    """`course` as a process of its own, as text; ended with the block at the latest.
+def heard(*arguments, sigint="SIG_DFL"):
+    """The command line of a `course` that hears signals.
 
-    A shell starts background jobs with SIGINT ignored, and children inherit that: so it is set, whatever it was here.
+    A shell starts background jobs with SIGINT ignored, nohup anything with SIGHUP, and children inherit that: so they
+    are set, whatever they were here.
     """
     become = (
         f"import os, signal, sys; signal.signal(signal.SIGINT, signal.{sigint}); "
-        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
-    command = [sys.executable, "-c", become, "-m", "reports.cli", *map(str, arguments)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd)
+    return [sys.executable, "-c", become, "-m", "reports.cli", *map(str, arguments)]
+
+
+@contextmanager
+def course_started(*arguments, sigint="SIG_DFL", cwd=None):
+    """`course` as a process of its own, as text; ended with the block at the latest."""
+    process = subprocess.Popen(heard(*arguments, sigint=sigint), stderr=subprocess.PIPE, text=True, cwd=cwd)
     try:
         yield process
     finally:

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from known import heard
 
 from helpers.files import OWNER
 
@@ -16,7 +16,7 @@ from helpers.files import OWNER
 def started(*arguments, **env):
     """`course` as a process in a session of its own, as under a terminal; ended with the block at the latest."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "reports.cli", *map(str, arguments)],
+        heard(*arguments),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
