@@ -1,9 +1,8 @@
-"""A run as one HTML page, and all runs as an overview: nothing on either asks anything of the network."""
+"""A run as one HTML page, which asks nothing of the network; and what all pages of this package are made with."""
 
 import base64
 import hashlib
 import struct
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -42,24 +41,19 @@ def report(
     return Exporter().from_notebook_node(rest, resources=run)[0]
 
 
-def index(results: list[dict], others: list[str] | None = None) -> str:
-    """The overview: for each notebook its newest run, older runs folded below, with links to every page.
-
-    `others` are folders in which no finished page is: unfinished, or not ours.
-    """
-    by_notebook = groupby(sorted(results, key=lambda r: r["notebook"]), key=lambda r: r["notebook"])
-    newest_first = [sorted(runs, key=_started, reverse=True) for _, runs in by_notebook]
-    return Exporter().environment.get_template("overview.html.j2").render(notebooks=newest_first, others=others)
-
-
-def _started(results: dict) -> str:
-    return results.get("provenance", {}).get("started", "")
-
-
 def _wide(png: bytes) -> bool:
     """Whether a picture is too wide to stand beside a sentence."""
     width, height = struct.unpack(">II", png[16:24]) if len(png) > 24 else (1, 1)
     return width > 1.9 * height
+
+
+def dressed(*names: str) -> dict[str, Any]:
+    """The style and the one script of a page, from files of these names in template/, and the hash for its policy."""
+    css, script = (
+        "".join((TEMPLATE / f"{name}.{kind}").read_text("utf-8") for name in names) for kind in ("css", "js")
+    )
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {"css": Markup(css), "script": Markup(script), "script_hash": digest}
 
 
 class Exporter(HTMLExporter):
@@ -83,13 +77,7 @@ class Exporter(HTMLExporter):
         env = super()._create_environment()
         env.autoescape, env.undefined = True, ChainableUndefined
         env.filters.update({f.__name__: f for f in (clean, datauri, mathml, *FILTERS)}, quote=quote)
-        script = (TEMPLATE / "page.js").read_text("utf-8")
-        env.globals.update(
-            css=Markup((TEMPLATE / "page.css").read_text("utf-8")),
-            script=Markup(script),
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            icon=datauri((TEMPLATE / "icon.svg").read_bytes(), "icon.svg"),
-        )
+        env.globals.update(dressed("page"), icon=datauri((TEMPLATE / "icon.svg").read_bytes(), "icon.svg"))
         return env
 
     @pass_context

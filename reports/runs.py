@@ -1,9 +1,7 @@
 """The outside of a report: one notebook with other parameters -> one folder with a page that needs nothing else."""
 
-import base64
 import datetime
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -15,7 +13,6 @@ from pathlib import Path
 
 import nbformat
 import yaml
-from PIL import Image
 
 from helpers import door
 from helpers.errors import CourseError
@@ -23,6 +20,8 @@ from helpers.files import locked, owned, remove, room, writable, write_text
 
 from . import page
 from .execute import execute
+from .kept import cover, reason, results
+from .overview import write_index
 from .plans import OUT, PROFILES, REPO, Plan, notebook, notebooks, plan, profile_values, title
 
 __all__ = ["OUT", "PROFILES", "REPO", "Plan", "notebook", "notebooks", "plan", "profile_values", "title"]
@@ -102,61 +101,6 @@ def _placed(work: Path, folder: Path) -> Path | None:
     return work.replace(folder)
 
 
-def write_index(out: Path = OUT) -> Path:
-    """The overview page of every run below `out`. Folders that hold no run that can be read are named there."""
-    there = {path: results(path) for path in sorted(out.glob("[!.]*/[!.]*")) if path.is_dir()}
-    found = {folder: one for folder, one in there.items() if (folder / "report.html").is_file() and _whole(one)}
-    in_time = sorted(found, key=lambda folder: found[folder]["provenance"]["started"])
-    for folder in {folder.parent: folder for folder in in_time}.values():  # the newest of each notebook
-        found[folder]["thumbnail"] = _thumbnail(folder)
-    others = [str(folder.relative_to(out)) for folder in there if folder not in found]
-    write_text(out / "index.html", page.index(list(found.values()), others))
-    return out / "index.html"
-
-
-def _whole(results: dict) -> bool:
-    """Whether results have what the overview shows."""
-    there = {"notebook": str, "run_id": str, "status": str, "provenance": dict, "parameters": dict}
-    typed = all(isinstance(results.get(name), kind) for name, kind in there.items())
-    return typed and {"started", "wall_s"} <= {*results["provenance"]}
-
-
-def _thumbnail(folder: Path) -> str | None:
-    """A small JPEG of the run's cover, else its richest picture, as a data URI; None when it drew none."""
-    drawn = sorted((folder / "figures").glob("*.png"), key=lambda file: file.stat().st_size)
-    cover = _cover(folder, results(folder)) or (drawn[-1].read_bytes() if drawn else None)
-    if cover is None:
-        return None
-    try:
-        image, buffer = Image.open(io.BytesIO(cover)).convert("RGB"), io.BytesIO()
-    except OSError:  # cut short by somebody
-        return None
-    image.thumbnail((640, 480))
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _cover(folder: Path, found: dict) -> bytes | None:
-    """The picture that the notebook chose for the first screen."""
-    files = [folder / figure["file"] for figure in found.get("figures", ()) if figure.get("cover")]
-    return next((file.read_bytes() for file in files if file.is_file()), None)
-
-
-def results(folder: Path) -> dict:
-    """What the run in this folder found: its results.json; empty when there is none, or none that can be read."""
-    try:
-        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def reason(folder: Path) -> str:
-    """Why the run in this folder failed, in a line or two."""
-    error = results(folder)["error"]
-    return f"{error['name']}: {error['message']}"
-
-
 def _fill(plan: Plan, work: Path, run_id: str) -> str:
     """Execute into the work folder and write everything a run's folder holds; `finished` or `failed`."""
     started, clock = datetime.datetime.now().astimezone(), time.perf_counter()
@@ -188,7 +132,7 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     write_text(work / "results.json", incomplete)  # what is true if its page cannot be written
     downloads = {"results.json": text.encode(), "params.yaml": asked.encode()}
     downloads |= {file.name: file.read_bytes() for file in sorted((work / "tables").glob("*.csv"))}
-    html = page.report(book, whole, _shown(plan), downloads, cover=_cover(work, whole))
+    html = page.report(book, whole, _shown(plan), downloads, cover=cover(work, whole))
     (work / "report.html").write_text(html, encoding="utf-8")
     write_text(work / "results.json", text)
     return whole["status"]

@@ -232,7 +232,6 @@ def test_claims_of_older_runs_are_read_as_the_papers():
     soup = page_of(claims=old)
     assert [words(row.td) for row in soup.select(".claims tbody tr")] == ["✓ holds", "✗ does not hold", "– not judged"]
     assert said.tally(old) == "1 of 3 of the paper's claims holds, 1 does not, 1 not judged"
-    assert said.tally(old) in words(BeautifulSoup(page.index([results(claims=old)]), "html.parser"))
 
 
 def test_reasons_are_folded_below_their_claim(soup):
@@ -460,24 +459,6 @@ def test_names_and_limits_are_set_as_in_print():
     assert "𝟏" in html
 
 
-# ------------------------------------------------------------------------------------------------- overview
-
-
-def test_the_overview_shows_the_newest_run_and_folds_older_ones():
-    old = results(run_id="old", provenance={"started": "2024-01-01T00:00:00"})
-    new = results(run_id="new", provenance={"started": "2025-01-01T00:00:00"}, changed=["n"])
-    other = {"notebook": "02_facex", "run_id": "z", "status": "failed"}
-    soup = BeautifulSoup(page.index([old, other, new]), "html.parser")
-    assert [a["href"] for a in soup.select("article h2 a")] == ["01_focus/new/report.html", "02_facex/z/report.html"]
-    assert soup.select_one("details a")["href"] == "01_focus/old/report.html"
-    assert "n = 4" in words(soup)
-    assert not soup.select("article script, article [onerror]")
-
-
-def test_the_overview_of_nothing_says_how_to_begin():
-    assert "make reports" in page.index([])
-
-
 # ------------------------------------------------------------------------------------------- in a browser
 
 
@@ -537,14 +518,9 @@ CONTRAST = """() => {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("kind", ["report", "failed", "index"])
+@pytest.mark.parametrize("kind", ["report", "failed"])
 def test_the_page_asks_for_nothing_and_reads_well(browser_page, html, scheme, kind):
-    text = {
-        "report": html,
-        "failed": page.report(broken(), FAILED, PARAMETERS),
-        "index": page.index([FAILED, results()]),
-    }
-    looked = browser_page(text[kind], scheme=scheme)
+    looked = browser_page(html if kind == "report" else page.report(broken(), FAILED, PARAMETERS), scheme=scheme)
     looked.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert len(looked.asked) == 1
     assert looked.complaints == []
@@ -553,9 +529,9 @@ def test_the_page_asks_for_nothing_and_reads_well(browser_page, html, scheme, ki
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", ["report", "failed", "index"])
+@pytest.mark.parametrize("text", ["report", "failed"])
 def test_a_phone_never_scrolls_sideways(browser_page, html, text):
-    pages = {"report": html, "failed": page.report(broken(), FAILED, PARAMETERS), "index": page.index([FAILED] * 3)}
+    pages = {"report": html, "failed": page.report(broken(), FAILED, PARAMETERS)}
     looked = browser_page(pages[text], width=360)
     for state in ("false", "true"):
         looked.evaluate(f"document.querySelectorAll('details').forEach((d) => {{ d.open = {state}; }})")
