@@ -23,7 +23,8 @@ from reports import execute, page, plans, runs
 CELLS = (
     'pictures: str = ""  # data set or nothing; p\nstop: str = "no"  # no | sleep; how\nseed: int = 0  # 0 to 9; s',
     "import os, sys, time\nimport pandas as pd\nfrom helpers.run import start\nrun = start(globals())",
-    "print(os.fsencode(sys.executable).decode(), os.getcwd(), sep='\\n')\nrun.table(pd.DataFrame({'Größe': ['→ ✓ 大']}), 'wörter', 'Words')\n"
+    "print(os.fsencode(sys.executable).decode(), os.getcwd(), sep='\\n')\n"
+    "run.table(pd.DataFrame({'Größe': ['→ ✓ 大']}), 'wörter', 'Words')\n"
     "run.note(f'read from {pictures}')\ntime.sleep(60 * (stop == 'sleep'))\nrun.answer('finí ✓')",
 )
 
