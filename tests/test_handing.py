@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from known import course_started
 from PIL import Image
-from test_page import code, displayed, notebook, results
+from test_page import code, displayed, results
 from test_reports import CELLS
 
 from helpers.errors import CourseError
@@ -398,10 +398,10 @@ def test_in_the_pdf_everything_is_unfolded_and_no_figure_is_cut(finished, tmp_pa
         Image.effect_noise((600, height), 50).convert("RGB").save(buffer, "png")
         return displayed({"image/png": base64.b64encode(buffer.getvalue()).decode()}, alt="noise", caption="Noise.")
 
-    cells = [code("x = 1\n" * k, picture(300 + 60 * k)) for k in range(1, 9)]
+    cells = [code("x = 1\n" * k, picture(300 + 60 * k)) for k in range(1, 9)] + [code("y", picture(2400))]
     folder = tmp_path / "demo" / "abc"
     folder.mkdir(parents=True)
-    (folder / "report.html").write_text(page.report(notebook(*cells), results(), []), "utf-8")
+    (folder / "report.html").write_text(page.report(nbformat.v4.new_notebook(cells=cells), results(), []), "utf-8")
     (folder / "results.json").write_text(json.dumps(results()), "utf-8")
     assert course(capsys, "export", folder, "--to", "pdf", "-o", tmp_path / "x.pdf")[0] == 0
     data = (tmp_path / "x.pdf").read_bytes()
