@@ -392,7 +392,7 @@ def drawn(pdf):
 
 
 @pytest.mark.slow
-def test_in_the_pdf_everything_is_unfolded_and_no_figure_is_cut(finished, tmp_path, capsys, chromium):
+def test_in_the_pdf_everything_is_unfolded_and_no_figure_is_cut(tmp_path, capsys, chromium):
     def picture(height):
         buffer = io.BytesIO()
         Image.effect_noise((600, height), 50).convert("RGB").save(buffer, "png")
