@@ -10,7 +10,7 @@ from helpers.errors import CourseError, Missing
 
 from .. import plans, settings
 from . import data as cli_data
-from . import doctor, grid
+from . import doctor, grid, handing
 from .data import print_table
 
 
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks|convert"))
     doctor.add(acts)
     grid.add(acts)
+    handing.add(acts)
     return parser
 
 

@@ -14,7 +14,7 @@ from helpers.files import remove
 
 from .. import plans
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def add(acts) -> None:
@@ -80,7 +80,7 @@ def _of_machine() -> int:
         ("packages", ", ".join(f"{p} {_version(p)}" for p in ("captum", "zennit", "papermill", "jupyterlab"))),
         ("disk", f"{shutil.disk_usage(door.REPO).free / 2**30:.0f} GiB free at {door.REPO}"),
         ("data", str(door.data_root())),
-        ("chromium", browser or "not found (only the tests of the page need it)"),
+        ("chromium", browser or "not found (`course export --to pdf` and the tests of the page need it)"),
         (
             "real data",
             f"{real} ({'found' if Path(real).is_dir() else 'NOT FOUND'})" if real else "COURSE_REAL_DATA unset",
