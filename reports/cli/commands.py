@@ -10,7 +10,7 @@ from helpers.errors import CourseError, Missing
 
 from .. import plans, settings
 from . import data as cli_data
-from . import doctor
+from . import doctor, reading
 from .data import print_table
 
 
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     act = acts.add_parser("data", help="the data sets: list, prepare one, find the regions in one, or convert pictures")
     cli_data.add(act.add_subparsers(required=True, metavar="list|prepare|masks|convert"))
     doctor.add(acts)
+    reading.add(acts)
     return parser
 
 
