@@ -64,9 +64,9 @@ def agreement(found: Mapping[str, Found]) -> dict[str, Any]:
 
 
 def correlated(x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
-    """Kendall's tau of two rankings with the p of all orders (`LEAST` methods or more), Spearman's rho with its interval.
+    """Kendall's tau of two rankings, its p among all orders (of `LEAST` methods or more), and Spearman's rho.
 
-    The interval is by bootstrap over methods and asks for eight of them. What is undefined is None.
+    Rho has an interval, by bootstrap over methods, of eight methods or more. What is undefined is None.
     """
     n, flat = len(x), len(set(x)) < 2 or len(set(y)) < 2
     if n < 3 or flat:
@@ -99,10 +99,11 @@ def _table(network: str, judges: dict, labels: dict) -> dict[str, Any]:
         {"name": name, "runs": labels[network, place], "ranks": _ranks(given)}
         for name, place, given in zip(names, places, means, strict=True)
     ]
+    both = list(zip(means, heads, strict=True))
     rows = [
-        {"method": method, "cells": [(given.get(method), head["ranks"].get(method)) for given, head in zip(means, heads, strict=True)]}
+        {"method": method, "cells": [(given.get(method), head["ranks"].get(method)) for given, head in both]}
         for method in methods
-    ]  # fmt: skip
+    ]
     return {"network": network, "heads": heads, "rows": rows, "pairs": pairs, "data": len(datas)}
 
 
@@ -133,12 +134,10 @@ def _answer(tables: list[dict], pairs: list[dict]) -> str:
     if agree:
         a, b = agree[0]
         return f"{a} and {b} order the methods alike: believe an order that both give. That both err is not excluded."
-    if most := max(pair["n"] for pair in pairs) < LEAST:
-        most = max(pair["n"] for pair in pairs)
-        return f"Cannot tell whom to believe: at most {most} method{'s' if most != 1 else ''} ranked by two metrics, {LEAST} are needed."
-    return (
-        "Cannot tell whom to believe: no two metrics order the methods alike or against each other by more than chance."
-    )
+    if (most := max(pair["n"] for pair in pairs)) < LEAST:
+        ranked = f"two metrics rank at most {most} method{'s' if most != 1 else ''} together"
+        return f"Cannot tell whom to believe: {ranked}, and {LEAST} are needed."
+    return "Cannot tell whom to believe: no two metrics order the methods alike, or inversely, by more than chance."
 
 
 def _by_method(run: Found, judge: Judge) -> dict[str, float]:

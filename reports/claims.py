@@ -1,4 +1,4 @@
-"""The claims ledger: every claim over all runs here, in how many of them it holds, on drawn pictures and on real ones."""
+"""The claims ledger: every claim over all runs here, and in how many it holds, on drawn pictures and on real ones."""
 
 import csv
 import io

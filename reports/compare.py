@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers.errors import CourseError
 
-from . import agree, plots, ranks, sweeps
+from . import agree, plots, ranks, said, sweeps
 from .claims import counts, ledger
 from .found import Found, key, link
 from .place import Place
@@ -30,11 +30,11 @@ def write(found: Sequence[Found], place: Place) -> str:
         raise CourseError(f"compare: {len(found)} run given; it needs two or more: RUN RUN ..., or --notebook 01")
     labels = labelled(found)
     books = {name: {a: run for a, run in labels.items() if run.notebook == name} for name in _notebooks(found)}
-    shown = {"books": [_book(name, runs, place.page) for name, runs in books.items()], "runs": len(found)}
-    shown |= {"agree": agree.agreement(labels), "rules": (ranks.RULE, sweeps.RULE)}
-    shown["answer"] = " ".join(_answer(book) for book in shown["books"])
-    place.write("compare.html.j2", shown, tidy(labels))
-    return shown["answer"]
+    described = [_book(name, runs, place.page) for name, runs in books.items()]
+    answer = " ".join(map(_answer, described))
+    shown = {"books": described, "runs": len(found), "answer": answer, "rules": (ranks.RULE, sweeps.RULE)}
+    place.write("compare.html.j2", shown | {"agree": agree.agreement(labels)}, tidy(labels))
+    return answer
 
 
 def labelled(found: Sequence[Found]) -> dict[str, Found]:
@@ -66,6 +66,7 @@ def _book(name: str, found: dict[str, Found], page: Path) -> dict[str, Any]:
     runs = [*found.values()]
     differ = sweeps.differing(runs)
     names = list(dict.fromkeys(p for run in runs for p in run.parameters))
+    same = [p for p in names if p not in differ]
     values = {p: {label: run.parameters.get(p) for label, run in found.items()} for p in names}
     data = ranks.data_sets(found)
     about = {
@@ -79,10 +80,10 @@ def _book(name: str, found: dict[str, Found], page: Path) -> dict[str, Any]:
     metrics = _metrics(found)
     return {
         "name": name, "title": str(runs[-1].results.get("title") or name), "runs": about, "many": len(runs) > BESIDE,
-        "differ": {p: values[p] for p in differ}, "same": {p: [*values[p].values()][0] for p in names if p not in differ},
+        "differ": {p: values[p] for p in differ}, "same": {p: runs[0].parameters.get(p) for p in same},
         "data": [{"names": _names(group, found), "runs": group} for group in data.values()],
         "metrics": metrics, "open": OPEN, "key": [one for one in metrics if one["key"]][:FIRST],
-        "sweep": _sweep(runs), "figures": _figures(found) if len(runs) <= BESIDE else [],
+        "sweep": _sweep(runs), "beside": BESIDE, "figures": _figures(found) if len(runs) <= BESIDE else [],
         "claims": _claims(found), "again": _again(found),
     }  # fmt: skip
 
@@ -117,20 +118,20 @@ def _sweep(runs: list[Found]) -> dict[str, Any] | None:
     shown["plots"] = [draw(swept, name, made[name]) for name in made] if draw and len(swept.settings) > 1 else []
     shown["more"] = len(names) - len(made)
     if swept.repeated:
-        columns = names[:FIRST]
-        best = {name: sweeps.best(swept, name) for name in columns}
-        shown["columns"] = [{"name": name, "best": best[name][1]} for name in columns]
-        shown["rows"] = [
-            {
-                "setting": setting, "seeds": len(swept.runs[i]),
-                "cells": [
-                    {"said": plots.interval(point) if (point := made[name][i]) else "–", "best": best[name][0] == i}
-                    for name in columns
-                ],
-            }
-            for i, setting in enumerate(swept.settings)
-        ]  # fmt: skip
+        shown["seeds"] = [len(runs) for runs in swept.runs]
+        shown["names"] = [" · ".join(map(said.show, setting)) or "all" for setting in swept.settings]
+        shown["rows"] = [_over_seeds(swept, name, made[name]) for name in made]
+        told = sum(row["ranking"].word == "best" for row in shown["rows"])
+        shown["told"] = (told, len(made))
     return shown
+
+
+def _over_seeds(swept: sweeps.Sweep, metric: str, points: Sequence[sweeps.Point | None]) -> dict[str, Any]:
+    """A metric at each setting, over its seeds, and whether one of them is the best."""
+    first, word, why = sweeps.best(swept, metric)
+    cells = [{"measure": point.measure if point else None, "best": i == first} for i, point in enumerate(points)]
+    name = " · ".join(map(said.show, swept.settings[first])) if first is not None else ""
+    return {"name": metric, "cells": cells, "ranking": ranks.Ranking(word, why, frozenset([name] if name else []))}
 
 
 def _figures(found: dict[str, Found]) -> list[dict[str, Any]]:
@@ -193,10 +194,11 @@ def _answer(book: dict[str, Any]) -> str:
     differ = f"differ in {_and(names)}" if names else "have the same parameters"
     if n == 1:
         return f"One run of {book['name']} stands alone."
-    best = f"A best run can be named for {marked or 'none'} of {len(rows)} metrics with a better direction."
-    return (
-        f"{n} runs of {book['name']} {differ}. {best if rows else 'No metric says whether higher or lower is better.'}"
-    )
+    what, told, of = "run", marked, len(rows)
+    if book["sweep"] and book["sweep"].get("told") and book["sweep"]["settings"] > 1:
+        what, (told, of) = "setting, over its seeds,", book["sweep"]["told"]
+    best = f"A best {what} can be named for {told or 'none'} of {of} metrics with a better direction."
+    return f"{n} runs of {book['name']} {differ}. {best if of else 'No metric says whether higher or lower is better.'}"
 
 
 def _and(names: list[str]) -> str:

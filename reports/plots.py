@@ -26,12 +26,12 @@ def line(swept: Sweep, metric: str, points: Sequence[Point | None]) -> dict[str,
     there = [(x, value, one) for x, value, one in zip(scale, values, points, strict=True) if one]
     low, high, ticks = _up([one for _, _, one in there])
 
-    def y(value: float) -> float:
-        return round(TOP + (HIGH - TOP - BOTTOM) * (high - value) / (high - low), 1)
+    def y(value: float | None) -> float | None:
+        return None if value is None else round(TOP + (HIGH - TOP - BOTTOM) * (high - value) / (high - low), 1)
 
     marks: list[dict[str, Any]] = [
-        {"x": x, "y": y(one.measure.value or 0), "said": f"{said.show(value)}: {interval(one)}"}
-        | ({"low": y(one.measure.low), "high": y(one.measure.high)} if _sure(one) else {})
+        {"x": x, "y": y(one.measure.value), "low": y(one.measure.low), "high": y(one.measure.high)}
+        | {"said": f"{said.show(value)}: {interval(one)}"}
         | {"seeds": [y(v) for v in one.values] if len(one.values) > 1 else []}
         for x, value, one in there
     ]
@@ -46,7 +46,7 @@ def line(swept: Sweep, metric: str, points: Sequence[Point | None]) -> dict[str,
         "logarithmic": kind == "logarithmic",
         "ticks": [{"y": y(tick), "said": f"{tick:.6g}"} for tick in ticks],
         "names": [{"x": x, "said": _short(value)} for x, value, _ in there[::every_nth]],
-        "chance": y(chance) if chance is not None else None,
+        "chance": y(chance),
         "rests": rests(points),
         "alt": f"{metric} by {swept.parameters[0]}: {'; '.join(mark['said'] for mark in marks)}.",
     }
@@ -61,9 +61,9 @@ def heat(swept: Sweep, metric: str, points: Sequence[Point | None]) -> dict[str,
     low, wide = min(means), (max(means) - min(means)) or 1
 
     def cell(row: Any, column: Any) -> dict[str, Any] | None:
-        one = found.get((key(row), key(column)))
-        shade = one and round(((one.measure.value or 0) - low) / wide, 3)
-        return one and {"said": interval(one), "shade": shade}
+        if not (one := found.get((key(row), key(column)))):
+            return None
+        return {"said": interval(one), "shade": round(((one.measure.value or 0) - low) / wide, 3)}
 
     rows, columns = swept.values(0), swept.values(1)
     return {

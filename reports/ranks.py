@@ -39,8 +39,6 @@ def ranking(cells: Mapping[str, Measure], found: Mapping[str, Found]) -> Ranking
         return Ranking("not ranked", "neither higher nor lower is better")
     reasons = []
     sound = {label: one for label, one in cells.items() if one.value is not None and found[label].finished}
-    if failed := [label for label in cells if not found[label].finished]:
-        reasons.append(f"{_words(failed)} did not finish")
     if unknown := [label for label in sound if not found[label].data]:
         reasons.append(f"{_words(unknown)} noted no data")
     groups: dict[tuple, dict[str, Measure]] = {}
@@ -51,7 +49,7 @@ def ranking(cells: Mapping[str, Measure], found: Mapping[str, Found]) -> Ranking
     if len(groups) > 1:
         reasons.append(differences({*groups}))
     if not judged:
-        return Ranking("not ranked", "; ".join(reasons) or "one run has it")
+        return Ranking("not ranked", "; ".join(reasons) or "fewer than two finished runs have it")
     best = frozenset(label for one in judged for label in one.best)
     word = "best" if best else "cannot tell"
     return Ranking(word, "; ".join([one.why for one in judged] + reasons), best)
@@ -64,7 +62,7 @@ def differences(keys: set[tuple]) -> str:
     if len(chances) > 1:
         parts.append(f"other chance levels ({', '.join(said.show(one) for one in sorted(chances, key=str))})")
     parts += ["better is not the same direction"] if len(betters) > 1 else []
-    return "not compared across " + " and ".join(parts)
+    return f"not compared: {' and '.join(parts)}"
 
 
 def _best(group: dict[str, Measure]) -> Ranking:

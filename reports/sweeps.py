@@ -92,36 +92,28 @@ def key_metrics(swept: Sweep) -> list[str]:
     return [name for name in vary if directed[name]] or vary
 
 
-def best(swept: Sweep, metric: str) -> tuple[int | None, str]:
-    """The number of the best setting, and the reason in a line; None where it cannot be told or must not be asked."""
+def best(swept: Sweep, metric: str) -> tuple[int | None, str, str]:
+    """The number of the best setting if there is one, `best`, `cannot tell` or `not ranked`, and why."""
     each = [{seed: run.measures[metric] for seed, run in runs.items() if metric in run.measures} for runs in swept.runs]
-    keys = {
-        (run.data, run.measures[metric].chance, run.measures[metric].better)
-        for runs in swept.runs
-        for run in runs.values()
-        if metric in run.measures
-    }
-    if len(each) < 2:
-        return None, "one setting"
+    runs = [run for seeds in swept.runs for run in seeds.values() if metric in run.measures]
+    keys = {(run.data, run.measures[metric].chance, run.measures[metric].better) for run in runs}
+    if len(each) < 2 or not keys:
+        return None, "not ranked", "one setting"
     if len(keys) > 1:
-        return None, differences(keys)
-    data, _, better = next(iter(keys), (frozenset(), None, None))
-    if not data:
-        return None, "the runs noted no data"
-    if better is None:
-        return None, "neither higher nor lower is better"
+        return None, "not ranked", differences(keys)
+    data, _, better = keys.pop()
+    if not data or better is None:
+        return None, "not ranked", "neither higher nor lower is better" if data else "the runs noted no data"
     sign = 1 if better == "higher" else -1
     numbers = [{seed: sign * one.value for seed, one in seeds.items() if one.value is not None} for seeds in each]
     if min(map(len, numbers)) < 3:
-        return None, "cannot tell: fewer than three seeds of a setting"
+        return None, "cannot tell", "a setting with fewer than three seeds"
     means = [sum(one.values()) / len(one) for one in numbers]
     first = means.index(max(means))
     verdict = every([_beyond(numbers[first], other) for i, other in enumerate(numbers) if i != first])
-    return (first, "best") if verdict.holds else (None, f"cannot tell: {_open(verdict)}")
-
-
-def _open(verdict: Verdict) -> str:
-    return "the best two differ by no more than their seeds" if verdict.holds is None else verdict.why
+    if verdict.holds:
+        return first, "best", "its differences from all others exclude 0"
+    return None, "cannot tell", "seeds differ as much as the best settings do"
 
 
 def _beyond(a: dict[str, float], b: dict[str, float]) -> Verdict:
