@@ -78,12 +78,16 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             by_word = counts(row, pictures)
             runs = [one for found in by_word.values() for one in found]
             if runs:
-                last = next(claim for run, claim in reversed(row["runs"]) if run.pictures == pictures)
                 numbers = [len(by_word[word]) for word in VERDICTS]
                 ids = " ".join(sorted(run.folder.name for run, _ in runs))
                 first = [row["notebook"], row["kind"], row["claim"], row["paper"]]
-                writer.writerow([*first, pictures, *numbers, last.get("seen"), ids])
+                writer.writerow([*first, pictures, *numbers, _last(row, pictures).get("seen"), ids])
     return text.getvalue()
+
+
+def _last(row: dict[str, Any], pictures: str) -> dict:
+    """What the newest run on these pictures says of a claim."""
+    return next((claim for run, claim in reversed(row["runs"]) if run.pictures == pictures), {})
 
 
 def _sum(by_word: dict[str, list]) -> str:
@@ -105,7 +109,10 @@ def _shown(row: dict[str, Any], page: Path) -> dict[str, Any]:
             for word, run, claim in runs[:LISTED]
         ]
         words = [(word, len(found)) for word, found in by_word.items() if found]
-        sides.append({"pictures": pictures, "counts": words, "runs": linked, "more": len(runs) - len(linked)})
+        sides.append(
+            {"pictures": pictures, "counts": words, "runs": linked, "more": len(runs) - len(linked)}
+            | {"last": _last(row, pictures).get("seen") or ""}
+        )
     return {name: row[name] for name in ("kind", "claim", "paper")} | {"sides": sides}
 
 

@@ -135,24 +135,21 @@ def _over_seeds(swept: sweeps.Sweep, metric: str, points: Sequence[sweeps.Point 
 
 
 def _figures(found: dict[str, Found]) -> list[dict[str, Any]]:
-    """The figures of each name, one beside the other, as small as they can still be read."""
-    names = dict.fromkeys(name for run in found.values() for name in run.figures)
-    return [
-        {
-            "name": name,
-            "each": [_figure(label, run, run.figures[name]) for label, run in found.items() if name in run.figures],
-        }
-        for name in names
-    ]
+    """The figures of each name, one beside the other, those that differ first; runs that drew the very same share one."""
+    figures = []
+    for name in dict.fromkeys(name for run in found.values() for name in run.figures):
+        drawn: dict[str | None, dict[str, Any]] = {}
+        for label, run in found.items():
+            if name in run.figures:
+                one = _figure(run, run.figures[name])
+                drawn.setdefault(one["source"], one | {"labels": []})["labels"].append(label)
+        figures.append({"name": name, "each": [*drawn.values()]})
+    return sorted(figures, key=lambda figure: len(figure["each"]) < 2)
 
 
-def _figure(label: str, run: Found, about: dict) -> dict[str, Any]:
+def _figure(run: Found, about: dict) -> dict[str, Any]:
     file = run.folder / "figures" / Path(str(about["file"])).name  # whatever a results.json says, from this folder
-    shown = {
-        "label": label,
-        "alt": str(about.get("alt") or "No description"),
-        "caption": str(about.get("caption") or ""),
-    }
+    shown = {"alt": str(about.get("alt") or "No description"), "caption": str(about.get("caption") or "")}
     try:
         image: Image.Image = Image.open(file)
         image.thumbnail((SHARP, SHARP))
@@ -160,8 +157,7 @@ def _figure(label: str, run: Found, about: dict) -> dict[str, Any]:
         image.convert("RGB").save(buffer, "WEBP", quality=82)
     except (OSError, ValueError, Image.DecompressionBombError):
         return shown | {"source": None}
-    source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return shown | {"source": source, "wide": image.width > 1.6 * image.height}
+    return shown | {"source": f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"}
 
 
 def _claims(found: dict[str, Found]) -> list[dict[str, Any]]:
