@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from . import said
-from .found import Found, everything, link, newest
+from .found import WORDS, Found, everything, link, newest
 from .place import Place
 
-VERDICTS = ("holds", "does not hold", "cannot tell", "not judged")
+VERDICTS = WORDS[:4]
 PICTURES = ("drawn", "real", "not noted")
 COLUMNS = ("notebook", "kind", "claim", "paper", "pictures", *VERDICTS, "seen last", "runs")
 LISTED = 20  # runs that are linked for a claim; the CSV names all

@@ -14,6 +14,8 @@ from helpers.errors import CourseError, nearest
 
 from . import plans, runs
 
+WORDS = ("holds", "does not hold", "cannot tell", "not judged", "")  # of a verdict; older runs have none
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -82,7 +84,9 @@ class Found:
 
     @property
     def claims(self) -> list[dict]:
-        return [one for one in _list(self.results, "claims") if isinstance(one, dict) and one.get("claim")]
+        """The claims that it judged, in the form in which we write them."""
+        there = [one for one in _list(self.results, "claims") if isinstance(one, dict) and one.get("claim")]
+        return [one for one in there if one.get("holds") in (True, False, None) and one.get("verdict", "") in WORDS]
 
     @property
     def figures(self) -> dict[str, dict]:
@@ -114,7 +118,7 @@ def of_notebook(name: str, out: Path) -> list[Found]:
 
 def everything(out: Path) -> list[Found]:
     """Every run below `out` that can be read, oldest first."""
-    there = [Found(folder, runs.results(folder)) for folder in _folders(out)]
+    there = [Found(folder.resolve(), runs.results(folder)) for folder in _folders(out)]
     return sorted((one for one in there if _whole(one)), key=_started)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers import stats
-from helpers.estimates import Estimate, Verdict, every
+from helpers.estimates import Estimate
 
 from .found import Found, Measure, key, number
 from .ranks import differences
@@ -110,17 +110,18 @@ def best(swept: Sweep, metric: str) -> tuple[int | None, str, str]:
         return None, "cannot tell", "a setting with fewer than three seeds"
     means = [sum(one.values()) / len(one) for one in numbers]
     first = means.index(max(means))
-    verdict = every([_beyond(numbers[first], other) for i, other in enumerate(numbers) if i != first])
-    if verdict.holds:
+    rivals = sorted((i for i in range(len(means)) if i != first), key=lambda i: -means[i])
+    level = 1 - 0.05 / len(rivals)
+    if all((_apart(numbers[first], numbers[i]).widened(level) > 0).holds for i in rivals):  # the nearest comes first
         return first, "best", "its differences from all others exclude 0"
     return None, "cannot tell", "seeds differ as much as the best settings do"
 
 
-def _beyond(a: dict[str, float], b: dict[str, float]) -> Verdict:
-    """Whether the first setting lies above the second; seed by seed where both have the same."""
+def _apart(a: dict[str, float], b: dict[str, float]) -> Estimate:
+    """By how much the first setting lies above the second; seed by seed where both have the same."""
     if a.keys() == b.keys():
-        return stats.paired([*a.values()], [b[seed] for seed in a], of="seeds") > 0
-    return stats.difference([*a.values()], [*b.values()], of="seeds") > 0
+        return stats.paired([*a.values()], [b[seed] for seed in a], of="seeds")
+    return stats.difference([*a.values()], [*b.values()], of="seeds")
 
 
 def _point(measures: list[Measure]) -> Point | None:
