@@ -135,7 +135,7 @@ def _over_seeds(swept: sweeps.Sweep, metric: str, points: Sequence[sweeps.Point 
 
 
 def _figures(found: dict[str, Found]) -> list[dict[str, Any]]:
-    """The figures of each name, one beside the other, those that differ first; runs that drew the very same share one."""
+    """The figures of each name beside one another, those that differ first; runs that drew the very same share one."""
     figures = []
     for name in dict.fromkeys(name for run in found.values() for name in run.figures):
         drawn: dict[str | None, dict[str, Any]] = {}
