@@ -19,6 +19,7 @@ from .place import Place
 BESIDE = 12  # runs that stand in columns; of more, each has a row, with the first metrics only
 FIRST = 8  # metrics of such a row; plots that are open
 PLOTS = 40  # at most; the CSV has all
+CELLS = 400  # of a heat table
 OPEN = 30  # metrics in columns before the rest is folded
 SHARP = 1100  # pixels of the longer side of a figure
 FIXED = ("run", "notebook", "metric", "value", "low", "high", "chance", "n", "of", "better", "data", "status")
@@ -114,6 +115,8 @@ def _sweep(runs: list[Found]) -> dict[str, Any] | None:
     names = sweeps.key_metrics(swept)
     made = {name: sweeps.points(swept, name) for name in names[:PLOTS]}
     draw = {1: plots.line, 2: plots.heat}.get(len(swept.parameters))
+    if draw is plots.heat and len(swept.values(0)) * len(swept.values(1)) > CELLS:  # drawn at random: no two in a row
+        draw = None
     shown: dict[str, Any] = {"parameters": swept.parameters, "settings": len(swept.settings), "first": FIRST}
     shown["plots"] = [draw(swept, name, made[name]) for name in made] if draw and len(swept.settings) > 1 else []
     shown["more"] = len(names) - len(made)
@@ -121,8 +124,7 @@ def _sweep(runs: list[Found]) -> dict[str, Any] | None:
         shown["seeds"] = [len(runs) for runs in swept.runs]
         shown["names"] = [" · ".join(map(said.show, setting)) or "all" for setting in swept.settings]
         shown["rows"] = [_over_seeds(swept, name, made[name]) for name in made]
-        told = sum(row["ranking"].word == "best" for row in shown["rows"])
-        shown["told"] = (told, len(made))
+        shown["told"] = sum(sweeps.best(swept, name)[1] == "best" for name in names)
     return shown
 
 
@@ -155,7 +157,7 @@ def _figure(run: Found, about: dict) -> dict[str, Any]:
         image.thumbnail((SHARP, SHARP))
         buffer = io.BytesIO()
         image.convert("RGB").save(buffer, "WEBP", quality=82)
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return shown | {"source": None}
     return shown | {"source": f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"}
 
@@ -190,11 +192,13 @@ def _answer(book: dict[str, Any]) -> str:
     differ = f"differ in {_and(names)}" if names else "have the same parameters"
     if n == 1:
         return f"One run of {book['name']} stands alone."
-    what, told, of = "run", marked, len(rows)
-    if book["sweep"] and book["sweep"].get("told") and book["sweep"]["settings"] > 1:
-        what, (told, of) = "setting, over its seeds,", book["sweep"]["told"]
-    best = f"A best {what} can be named for {told or 'none'} of {of} metrics with a better direction."
-    return f"{n} runs of {book['name']} {differ}. {best if of else 'No metric says whether higher or lower is better.'}"
+    what, told = "run", marked
+    if (sweep := book["sweep"]) and "told" in sweep and sweep["settings"] > 1:
+        what, told = "setting, over its seeds,", sweep["told"]
+    best = f"A best {what} can be named for {told or 'none'} of {len(rows)} metrics with a better direction."
+    return (
+        f"{n} runs of {book['name']} {differ}. {best if rows else 'No metric says whether higher or lower is better.'}"
+    )
 
 
 def _and(names: list[str]) -> str:

@@ -214,6 +214,25 @@ def test_a_heat_table_has_a_gap_where_nothing_ran():
     assert [[cell and cell["shade"] for cell in row["cells"]] for row in drawn["rows"]] == [[0, 0.667], [None, 1]]
 
 
+def test_two_parameters_drawn_at_random_make_no_table_of_gaps(kept, tmp_path):
+    runs = [kept(f"r{i}", metrics={"focus": estimate(0.01 * i)}, a=i / 7, b=i / 11) for i in range(21)]
+    compare.write(runs, Place(tmp_path / "c.html"))
+    text = (tmp_path / "c.html").read_text("utf-8")
+    assert 'class="heat"' not in text
+    assert "They take too many values for a table." in text
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.05, "1"), (0.0, "none")])
+def test_the_answer_counts_settings_when_there_are_seeds(kept, tmp_path, step, told):
+    jumps = {(7, 0): 0.01, (7, 1): 0.0, (7, 2): 0.004, (14, 0): 0.0, (14, 1): 0.006, (14, 2): 0.002}
+    runs = [
+        kept(f"r{k}s{s}", metrics={"focus": estimate(0.5 + jump + step * k)}, k=k, seed=s)
+        for (k, s), jump in jumps.items()
+    ]
+    said = compare.write(runs, Place(tmp_path / "c.html"))
+    assert f"A best setting, over its seeds, can be named for {told} of 1 metrics" in said
+
+
 # ---------------------------------------------------------------------------------------------- agreement
 
 
