@@ -86,6 +86,7 @@ def _book(name: str, found: dict[str, Found], page: Path) -> dict[str, Any]:
         "metrics": metrics, "open": OPEN, "key": [one for one in metrics if one["key"]][:FIRST],
         "sweep": _sweep(runs), "beside": BESIDE, "figures": _figures(found) if len(runs) <= BESIDE else [],
         "claims": _claims(found), "again": _again(found),
+        "versions": sorted({str(run.provenance.get("git_commit") or "not noted") for run in runs}),
     }  # fmt: skip
 
 

@@ -222,6 +222,17 @@ def test_two_parameters_drawn_at_random_make_no_table_of_gaps(kept, tmp_path):
     assert "They take too many values for a table." in text
 
 
+def test_other_versions_of_the_code_and_runs_of_one_question_are_told(kept, tmp_path):
+    runs = [kept("a"), kept("b"), kept("c", k=1)]
+    for run, commit in zip(runs, ("0123abcd", "4567abcd", "4567abcd"), strict=True):
+        run.provenance["git_commit"] = commit
+    for chosen, told in ((runs, True), (runs[1:], False)):
+        compare.write(chosen, Place(tmp_path / "c.html"))
+        text = (tmp_path / "c.html").read_text("utf-8")
+        assert ("different versions of the code: <code>0123abcd</code>" in text) is told
+        assert ("A, B have the same parameters and data" in text) is told
+
+
 @pytest.mark.parametrize(("step", "told"), [(0.05, "1"), (0.0, "none")])
 def test_the_answer_counts_settings_when_there_are_seeds(kept, tmp_path, step, told):
     jumps = {(7, 0): 0.01, (7, 1): 0.0, (7, 2): 0.004, (14, 0): 0.0, (14, 1): 0.006, (14, 2): 0.002}
