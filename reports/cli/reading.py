@@ -1,0 +1,64 @@
+"""`course compare` and `course claims`: pages that read many runs, each with a CSV beside it."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from helpers.errors import CourseError
+
+from .. import plans
+
+
+def add(acts) -> None:
+    """The commands and their arguments."""
+    act = acts.add_parser("compare", help="runs beside one another: what differs, who is best, figures, claims")
+    act.add_argument("runs", nargs="*", metavar="RUN", help="a run's folder, its report.html, or its id")
+    act.add_argument("--notebook", help="all finished runs of this notebook, as in --notebook 01")
+    _places(act, "compare.html")
+    act.set_defaults(act=compare)
+    act = acts.add_parser("claims", help="every claim over all runs: in how many it holds, drawn and real")
+    _places(act, "claims.html")
+    act.set_defaults(act=claims)
+
+
+def _places(act: argparse.ArgumentParser, name: str) -> None:
+    act.add_argument("--out", type=Path, help="where the reports are, as in `course run`")
+    act.add_argument("--to", type=Path, metavar="FILE.html", help=f"the page ({name} there); its CSV goes beside it")
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Write the comparison and say where; 0."""
+    out = arguments.out or plans.usual_out()
+    if not arguments.runs and not arguments.notebook:
+        raise CourseError("compare: which runs? Name two or more (folder, report.html or id), or --notebook 01")
+    from .. import compare as comparison
+    from .. import found, place
+
+    runs = found.named(arguments.runs, out)
+    if arguments.notebook:
+        of_it = [
+            one for one in found.of_notebook(arguments.notebook, out) if one.folder not in {r.folder for r in runs}
+        ]
+        if failed := [one.folder.name for one in of_it if not one.finished]:
+            print(f"course: left out, not finished: {', '.join(failed)}", file=sys.stderr)
+        runs += [one for one in of_it if one.finished]
+    where = place.Place(arguments.to or out / "compare.html").check()
+    print(comparison.write(runs, where))
+    print(f"{where.page}\n{where.table}")
+    return 0
+
+
+def claims(arguments: argparse.Namespace) -> int:
+    """Write the ledger of all claims and say where; 0."""
+    out = arguments.out or plans.usual_out()
+    if not out.is_dir():
+        raise CourseError(f"{out}: no such folder. Expected the one where reports are (--out DIR of `course run`)")
+    from .. import claims as ledger
+    from .. import place
+
+    where = place.Place(arguments.to or out / "claims.html").check()
+    said = ledger.write(out, where)
+    left_out = f"; {said['failed']} left out, not finished" if said["failed"] else ""
+    print(f"{said['claims']} claims over {said['runs']} runs{left_out}")
+    print(f"{where.page}\n{where.table}")
+    return 0

@@ -1,0 +1,488 @@
+"""The comparison of runs: who is marked best and when not, sweeps over seeds, what is never overwritten, the page."""
+
+import csv
+import io
+import json
+
+import pytest
+from bs4 import BeautifulSoup
+from PIL import Image
+from test_page import CONTRAST, HOSTILE, browser_page  # noqa: F401
+
+from helpers.errors import CourseError
+from reports import agree, compare, plots, ranks, sweeps
+from reports.cli import main
+from reports.found import Found, Measure, everything, named, newest
+from reports.place import Place
+
+DATA = {"scenes": "0e6e0b341d98"}
+
+
+def estimate(value, half=0.02, chance=0.5, better="higher"):
+    return {
+        "value": value, "low": value - half, "high": value + half, "chance": chance,
+        "n": 100, "of": "mosaics", "level": 0.95, "better": better,
+    }  # fmt: skip
+
+
+def results(run_id="a", metrics=None, data=DATA, notebook="01_focus", status="finished", claims=(), **parameters):
+    """What a run found; a metric is a number, or an estimate."""
+    given = metrics or {"focus": estimate(0.8)}
+    about = {name: one for name, one in given.items() if isinstance(one, dict)}
+    return {
+        "notebook": notebook, "title": "Where does it look?", "run_id": run_id, "status": status, "profile": "quick",
+        "parameters": {"dataset": ["scenes"], "seed": 0, **parameters}, "changed": [], "error": None, "tables": [],
+        "metrics": {name: one["value"] if isinstance(one, dict) else one for name, one in given.items()},
+        "estimates": about, "claims": list(claims), "figures": [],
+        "provenance": {"data": data, "weights": {"net": "w1"}, "started": "2026-11-30T04:00:00+00:00", "wall_s": 3.0},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def out(tmp_path):
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def kept(out):
+    """`kept("a", resolution=7)`: a run's folder below `out`, with its page; gives it as it is found."""
+
+    def keep(run_id, **more):
+        whole = results(run_id, **more)
+        folder = out / whole["notebook"] / run_id
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(json.dumps(whole), "utf-8")
+        (folder / "report.html").write_text("<title>a report</title>", "utf-8")
+        return Found(folder, whole)
+
+    return keep
+
+
+def ranking(cells, **found):
+    """The ranking of measures by label; every run finished, on the same data, unless `found` says otherwise."""
+    runs = {label: Found(None, results(label) | found.get(label, {})) for label in cells}
+    return ranks.ranking(cells, runs)
+
+
+def measure(value, half=0.02, chance=0.5, better="higher"):
+    return Measure(value, value - half, value + half, chance, 100, "mosaics", better)
+
+
+def on(**data):
+    return {"provenance": {"data": data}}
+
+
+# ----------------------------------------------------------------------------------------- who is the best
+
+
+def test_the_best_is_marked_where_its_interval_lies_beyond_all_others():
+    found = ranking({"A": measure(0.9), "B": measure(0.8), "C": measure(0.7)})
+    assert (found.word, found.best) == ("best", {"A"})
+
+
+def test_lower_can_be_better():
+    assert ranking({"A": measure(0.9, better="lower"), "B": measure(0.8, better="lower")}).best == {"B"}
+
+
+def test_nobody_is_best_where_intervals_overlap():
+    found = ranking({"A": measure(0.9), "B": measure(0.87), "C": measure(0.7)})
+    assert (found.word, found.best) == ("cannot tell", frozenset())
+    assert found.why == "B overlaps with A"
+
+
+@pytest.mark.parametrize(
+    ("lacking", "said"),
+    [
+        (Measure(0.1, better="higher"), "no interval of B"),
+        (Measure(0.1, 0.1, 0.1, better="higher"), "no interval of B"),  # an interval without width is no certainty
+    ],
+)
+def test_without_an_interval_there_is_no_best(lacking, said):
+    found = ranking({"A": measure(0.9, chance=None), "B": lacking})
+    assert (found.word, found.best, found.why) == ("cannot tell", frozenset(), said)
+
+
+def test_other_data_are_not_ranked_and_the_reason_is_said():
+    found = ranking({"A": measure(0.9), "B": measure(0.7)}, B=on(photos="ffff"))
+    assert (found.word, found.best) == ("not ranked", frozenset())
+    assert "other data" in found.why
+
+
+def test_other_chance_levels_are_not_ranked_and_the_reason_is_said():
+    found = ranking({"A": measure(0.9), "B": measure(0.7, chance=0.25)})
+    assert found.word == "not ranked"
+    assert found.why == "not compared: other chance levels (0.25, 0.5)"
+
+
+def test_each_data_set_has_a_best_of_its_own():
+    cells = {"A": measure(0.9), "B": measure(0.7), "C": measure(0.3), "D": measure(0.5)}
+    assert ranking(cells, C=on(photos="ffff"), D=on(photos="ffff")).best == {"A", "D"}
+
+
+def test_runs_that_noted_no_data_or_did_not_finish_are_not_ranked():
+    cells = {"A": measure(0.9), "B": measure(0.7)}
+    assert ranking(cells, A=on(), B=on()).why == "A and B noted no data"
+    assert ranking(cells, A={"status": "failed"}).word == "not ranked"
+
+
+def test_a_metric_without_a_direction_has_no_best():
+    cells = {"A": measure(0.9, better=None), "B": measure(0.7, better=None)}
+    assert ranking(cells).why == "neither higher nor lower is better"
+
+
+# -------------------------------------------------------------------------------------------------- sweeps
+
+
+def swept(shifts, seeds=(0, 1, 2), name="resolution", noise=0.003):
+    runs = [
+        Found(None, results("r", {"focus": estimate(0.5 + shift + noise * seed)}, seed=seed, **{name: value}))
+        for value, shift in shifts.items()
+        for seed in seeds
+    ]  # fmt: skip
+    return sweeps.sweep(runs)
+
+
+def test_seeds_repeat_a_setting_and_numbers_are_in_order():
+    found = swept({28: 0.2, 7: 0.0, 14: 0.1})
+    assert (found.parameters, found.settings) == (["resolution"], [(7,), (14,), (28,)])
+    assert [len(runs) for runs in found.runs] == [3, 3, 3]
+
+
+def test_the_interval_of_a_setting_is_students_over_its_seeds():
+    point = sweeps.points(swept({7: 0.0, 14: 0.1}), "focus")[0]
+    assert point.measure.value == pytest.approx(0.503)
+    assert point.measure.high - point.measure.value == pytest.approx(4.303 * 0.003 / 3**0.5, rel=1e-3)
+    assert point.rests == "3 seeds"
+
+
+def test_two_seeds_have_no_interval_and_one_keeps_that_of_its_run():
+    two, one = (sweeps.points(swept({7: 0.0, 14: 0.1}, seeds), "focus")[0] for seeds in ((0, 1), (0,)))
+    assert (two.measure.low, two.measure.high) == (None, None)
+    assert (one.measure.low, one.rests) == (pytest.approx(0.48), "100 mosaics")
+
+
+def test_the_best_setting_is_told_seed_by_seed():
+    """Seeds differ by far more than settings; within a seed the second is always ahead, by not quite the same."""
+    runs = [
+        Found(None, results("r", {"focus": estimate(0.3 * s + 0.1 * k + 0.01 * k * s)}, seed=s, k=k))
+        for k in (0, 1)
+        for s in (0, 1, 2)
+    ]
+    assert sweeps.best(sweeps.sweep(runs), "focus")[:2] == (1, "best")
+
+
+def test_no_setting_is_best_where_seeds_differ_as_much():
+    runs = [
+        Found(None, results("r", {"focus": estimate(0.5 + jump)}, seed=seed, k=value))
+        for value, jumps in ((0, (0.0, 0.1, -0.1)), (1, (0.1, -0.1, 0.05)))
+        for seed, jump in enumerate(jumps)
+    ]
+    assert sweeps.best(sweeps.sweep(runs), "focus")[:2] == (None, "cannot tell")
+
+
+def test_settings_on_other_data_are_not_ranked():
+    runs = [
+        Found(None, results("r", {"focus": estimate(0.5 + v + s / 100)}, {"d": str(v)}, seed=s, k=v))
+        for v in (0, 1)
+        for s in (0, 1, 2)
+    ]
+    assert sweeps.best(sweeps.sweep(runs), "focus") == (None, "not ranked", "not compared: other data")
+
+
+def test_a_question_asked_again_is_no_second_seed():
+    again = [Found(None, results("r", {"focus": estimate(0.5)})) for _ in range(3)]
+    assert sweeps.sweep(again) is None
+
+
+def test_a_line_joins_numbers_but_not_words():
+    numbers, words = swept({7: 0.0, 14: 0.1, 28: 0.3}), swept({"lrp": 0.0, "gradcam": 0.1}, name="method")
+    drawn = plots.line(numbers, "focus", sweeps.points(numbers, "focus"))
+    assert drawn["joined"]
+    assert [mark["x"] for mark in drawn["marks"]] == sorted(mark["x"] for mark in drawn["marks"])
+    assert drawn["alt"].startswith("focus by resolution: 7: 0.503 [")
+    assert not plots.line(words, "focus", sweeps.points(words, "focus"))["joined"]
+
+
+def test_a_heat_table_has_a_gap_where_nothing_ran():
+    runs = [
+        Found(None, results("r", {"focus": estimate(0.1 * a + 0.2 * b)}, a=a, b=b)) for a, b in ((1, 1), (1, 2), (2, 2))
+    ]
+    whole = sweeps.sweep(runs)
+    drawn = plots.heat(whole, "focus", sweeps.points(whole, "focus"))
+    assert drawn["columns"] == [1, 2]
+    assert [[cell and cell["shade"] for cell in row["cells"]] for row in drawn["rows"]] == [[0, 0.667], [None, 1]]
+
+
+def test_two_parameters_drawn_at_random_make_no_table_of_gaps(kept, tmp_path):
+    runs = [kept(f"r{i}", metrics={"focus": estimate(0.01 * i)}, a=i / 7, b=i / 11) for i in range(21)]
+    compare.write(runs, Place(tmp_path / "c.html"))
+    text = (tmp_path / "c.html").read_text("utf-8")
+    assert 'class="heat"' not in text
+    assert "They take too many values for a table." in text
+
+
+def test_other_versions_of_the_code_and_runs_of_one_question_are_told(kept, tmp_path):
+    runs = [kept("a"), kept("b"), kept("c", k=1)]
+    for run, commit in zip(runs, ("0123abcd", "4567abcd", "4567abcd"), strict=True):
+        run.provenance["git_commit"] = commit
+    for chosen, told in ((runs, True), (runs[1:], False)):
+        compare.write(chosen, Place(tmp_path / "c.html"))
+        text = (tmp_path / "c.html").read_text("utf-8")
+        assert ("different versions of the code: <code>0123abcd</code>" in text) is told
+        assert ("A, B have the same parameters and data" in text) is told
+
+
+@pytest.mark.parametrize(("step", "told"), [(0.05, "1"), (0.0, "none")])
+def test_the_answer_counts_settings_when_there_are_seeds(kept, tmp_path, step, told):
+    jumps = {(7, 0): 0.01, (7, 1): 0.0, (7, 2): 0.004, (14, 0): 0.0, (14, 1): 0.006, (14, 2): 0.002}
+    runs = [
+        kept(f"r{k}s{s}", metrics={"focus": estimate(0.5 + jump + step * k)}, k=k, seed=s)
+        for (k, s), jump in jumps.items()
+    ]
+    said = compare.write(runs, Place(tmp_path / "c.html"))
+    assert f"A best setting, over its seeds, can be named for {told} of 1 metrics" in said
+
+
+# ---------------------------------------------------------------------------------------------- agreement
+
+
+def judges(focus, avx):
+    methods = [f"m{i}" for i in range(len(focus))]
+    runs = [
+        results("a", {f"focus_median.{m}": v for m, v in zip(methods, focus, strict=True)}, methods=methods),
+        results("b", {f"avx.{m}": v for m, v in zip(methods, avx, strict=True)}, notebook="04_advise", methods=methods),
+    ]
+    return agree.agreement({"A": Found(None, runs[0]), "B": Found(None, runs[1])})
+
+
+@pytest.mark.parametrize(
+    ("avx", "word", "said"),
+    [
+        ([1, 2, 3, 4, 5], "holds", "Focus and AVX order the methods alike"),
+        ([5, 4, 3, 2, 1], "does not hold", "Focus and AVX contradict each other"),
+        ([2, 5, 1, 4, 3], "cannot tell", "Cannot tell whom to believe: no two metrics"),
+        ([1, 2, 3, 4], "cannot tell", "two metrics rank at most 4 methods together, and 5 are needed"),
+    ],
+)
+def test_metrics_agree_contradict_or_it_cannot_be_told(avx, word, said):
+    found = judges([0.1, 0.2, 0.3, 0.4, 0.5][: len(avx)], avx)
+    assert [pair["verdict"]["word"] for pair in found["tables"][0]["pairs"]] == [word]
+    assert said in found["answer"]
+
+
+def test_the_p_of_a_perfect_agreement_of_five_is_two_in_all_their_orders():
+    found = agree.correlated([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
+    assert found["tau"] == pytest.approx(1)
+    assert found["p"] == pytest.approx(2 / 120)
+
+
+def test_metrics_of_another_network_are_not_set_against_each_other():
+    first = results("a", {"focus_median.lrp": 0.5}, methods=["lrp"])
+    second = results("b", {"avx.lrp": 0.5}, methods=["lrp"]) | {"provenance": {"data": DATA, "weights": {"n": "w2"}}}
+    found = agree.agreement({"A": Found(None, first), "B": Found(None, second)})
+    assert [len(table["pairs"]) for table in found["tables"]] == [0, 0]
+    assert found["answer"].startswith("Nothing to compare")
+
+
+# ----------------------------------------------------------------------- which runs, and where the page goes
+
+
+def test_a_run_is_named_by_its_folder_its_page_or_its_id(kept, out):
+    run = kept("24ed52488c")
+    for text in (str(run.folder), str(run.folder / "report.html"), "24ed52488c", "01_focus/24ed52488c"):
+        assert [one.folder for one in named([text], out)] == [run.folder.resolve()]
+
+
+def test_a_run_that_is_not_there_is_named_with_the_nearest(kept, out):
+    kept("24ed52488c")
+    with pytest.raises(CourseError, match="24ed52488d: no run. Did you mean `24ed52488c`"):
+        named(["24ed52488d"], out)
+
+
+def test_a_broken_run_is_told(kept, out):
+    (kept("a").folder / "results.json").write_text("{", "utf-8")
+    with pytest.raises(CourseError, match="missing or broken"):
+        named(["a"], out)
+
+
+def test_a_question_asked_again_counts_once_and_a_finished_run_before_a_failed_one(kept, out):
+    kept("a", status="failed")
+    kept("a.2")
+    kept("b", status="failed")
+    assert [one.folder.name for one in newest(everything(out))] == ["a.2", "b"]
+
+
+def test_nothing_of_a_run_and_no_strangers_file_is_overwritten(kept, tmp_path):
+    run = kept("a")
+    stranger, notes = tmp_path / "notes.html", tmp_path / "numbers.csv"
+    stranger.write_text("mine", "utf-8")
+    notes.write_text("mine", "utf-8")
+    for page in (run.folder / "report.html", run.folder / "tables/x.html", stranger, notes.with_suffix(".html")):
+        with pytest.raises(CourseError):
+            Place(page).check()
+    with pytest.raises(CourseError, match="ends in .html"):
+        Place(tmp_path / "page.pdf").check()
+
+
+def test_a_comparison_replaces_the_one_before(kept, tmp_path):
+    place = Place(tmp_path / "c.html")
+    for _ in range(2):
+        compare.write(
+            [kept("a"), kept("b", resolution=7)] if not place.page.exists() else _read(tmp_path), place.check()
+        )
+    assert place.table.exists()
+
+
+def _read(tmp_path):
+    return everything(tmp_path / "out")
+
+
+def test_the_command_ends_with_2_and_a_reason(kept, out, capsys):
+    kept("a")
+    for words in (["compare"], ["compare", "a"], ["compare", "a", "nothing"], ["compare", "--notebook", "nothing"]):
+        assert main([*words, "--out", str(out)]) == 2
+        assert capsys.readouterr().err.startswith("course: ")
+
+
+def test_a_notebooks_runs_are_compared_and_failed_ones_named(kept, out, capsys):
+    kept("a")
+    kept("b", resolution=7)
+    kept("c", status="failed", resolution=14)
+    assert main(["compare", "--notebook", "01", "--out", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "2 runs of 01_focus differ in resolution." in said.out
+    assert "left out, not finished: c" in said.err
+    assert (out / "compare.html").is_file()
+    assert (out / "compare.csv").is_file()
+
+
+# ------------------------------------------------------------------------------------- the CSV and the page
+
+
+def test_the_csv_is_tidy(kept):
+    runs = [kept("a", metrics={"focus": estimate(0.8), "n": 3}, metric=1), kept("b", metric=2)]
+    rows = list(csv.DictReader(io.StringIO(compare.tidy(compare.labelled(runs)))))
+    assert [(r["run"], r["parameter metric"], r["metric"], r["value"]) for r in rows] == [
+        ("a", "1", "focus", "0.8"),
+        ("a", "1", "n", "3.0"),
+        ("b", "2", "focus", "0.8"),
+    ]
+    assert (rows[0]["low"], rows[0]["high"], rows[0]["chance"], rows[0]["n"]) == (
+        "0.78",
+        "0.8200000000000001",
+        "0.5",
+        "100",
+    )
+    assert rows[1]["low"] == ""
+
+
+def claim(text, verdict, **more):
+    holds = {"holds": True, "does not hold": False}.get(verdict)
+    return {
+        "kind": "paper",
+        "claim": text,
+        "paper": 0.9,
+        "seen": "0.8",
+        "verdict": verdict,
+        "holds": holds,
+        "why": HOSTILE,
+    } | more
+
+
+@pytest.fixture
+def html(kept, tmp_path):
+    """A comparison with everything on it that is hostile: claims, names, values, figures."""
+    runs = []
+    for i, (value, verdict) in enumerate((("a<b", "holds"), (HOSTILE, "does not hold"), ("c", "holds"))):
+        metrics = {f"focus.{HOSTILE}": estimate(0.5 + 0.2 * i), "loss": estimate(0.2, better="lower"), "n": 3}
+        claims = [claim(HOSTILE, verdict), claim("alike", "holds", kind="control")]
+        run = kept(f"r{i}", metrics=metrics, claims=claims, layer=value, **{HOSTILE: i})
+        run.results["figures"] = [
+            {"name": f"maps {HOSTILE}", "file": "../../x/maps.png", "alt": HOSTILE, "caption": HOSTILE},
+            {"name": "lost", "file": "figures/lost.png", "alt": "", "caption": ""},
+        ]
+        (run.folder / "figures").mkdir()
+        Image.new("RGB", (300, 200), (i * 80, 0, 0)).save(run.folder / "figures/maps.png")
+        runs.append(run)
+    compare.write(runs, Place(tmp_path / "page.html"))
+    return (tmp_path / "page.html").read_text("utf-8")
+
+
+@pytest.fixture
+def soup(html):
+    return BeautifulSoup(html, "html.parser")
+
+
+def test_the_page_marks_the_best_and_says_why_not(soup):
+    rows = {row.th.code.text: row for row in soup.select("table.beside tbody tr") if row.th.code}
+    assert "C best" in rows[f"focus.{HOSTILE}"].get_text(" ")
+    assert "overlap with A" in rows["loss"].get_text(" ")
+    assert len(rows[f"focus.{HOSTILE}"].select(".badge.best")) == 1
+    assert not rows["loss"].select(".badge.best")
+
+
+def test_claims_on_which_runs_differ_come_open_and_the_rest_folded(soup):
+    claims = {th.get_text(" ", strip=True): th for th in soup.select("th[scope=row]")}
+    assert not claims[HOSTILE].find_parent("details")
+    assert claims["Control: alike"].find_parent("details")
+
+
+def test_parameters_that_differ_are_open_and_the_rest_on_demand(soup):
+    assert [code.text for code in soup.select("thead th > code")][:2] == ["layer", HOSTILE]
+    assert soup.find("dt", string="dataset").find_parent("details")
+
+
+def test_figures_of_one_name_stand_together_and_come_from_the_runs_folder_only(soup):
+    figures = soup.select_one(".figures").select("figure img")
+    assert [image["alt"] for image in figures] == [f"{label}: {HOSTILE}" for label in "ABC"]
+    assert all(image["src"].startswith("data:image/webp;base64,") for image in figures)
+    assert "The picture cannot be read." in soup.get_text(" ")
+
+
+def test_nothing_on_the_page_is_markup_of_a_run(soup):
+    assert len(soup.find_all("script")) == 1
+    assert not soup.select("[onerror], img[src=x]")
+    assert all(a["href"].startswith(("#", "./")) for a in soup.find_all("a"))
+
+
+def test_many_runs_stand_in_rows(kept, tmp_path):
+    runs = [kept(f"r{i:03}", resolution=i) for i in range(compare.BESIDE + 1)]
+    compare.write(runs, Place(tmp_path / "many.html"))
+    soup = BeautifulSoup((tmp_path / "many.html").read_text("utf-8"), "html.parser")
+    assert len(soup.select("#metrics-1 ~ div.scroll table.beside tbody tr")) == len(runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_comparison_asks_for_nothing_and_reads_well(browser_page, html, scheme):  # noqa: F811
+    looked = browser_page(html, scheme=scheme)
+    looked.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert len(looked.asked) == 1
+    assert looked.complaints == []
+    assert looked.evaluate("window.hacked") is None
+    assert looked.evaluate(CONTRAST) == []
+    drawn = "[...document.querySelectorAll('figure img')].every((i) => { i.loading = 'eager'; return true; })"
+    assert looked.evaluate(drawn)
+    looked.wait_for_function("[...document.querySelectorAll('figure img')].every((i) => i.naturalWidth > 0)")
+
+
+@pytest.mark.slow
+def test_the_comparison_never_scrolls_sideways_on_a_phone(browser_page, html):  # noqa: F811
+    looked = browser_page(html, width=390)
+    for state in ("false", "true"):
+        looked.evaluate(f"document.querySelectorAll('details').forEach((d) => {{ d.open = {state}; }})")
+        assert looked.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_open_in_two_seconds(browser_page, tmp_path):  # noqa: F811
+    runs = [
+        Found(tmp_path / f"out/01_focus/{a}-{s}", results("r", {"focus": estimate(0.001 * a + 0.01 * s)}, seed=s, a=a))
+        for a in range(200)
+        for s in range(5)
+    ]  # fmt: skip
+    compare.write(runs, Place(tmp_path / "thousand.html"))
+    looked = browser_page((tmp_path / "thousand.html").read_text("utf-8"))
+    assert looked.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
+    assert looked.complaints == []
