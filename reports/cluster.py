@@ -17,7 +17,7 @@ import yaml
 from helpers.errors import CourseError
 from helpers.files import atomic
 
-from . import runs
+from . import handed, runs
 from .plans import Plan
 
 Answer = tuple[str, bytes, str]  # status, the run's folder as a zip file (empty where there is none), what it said
@@ -77,7 +77,8 @@ def answered(name: str, notebook: bytes, values: dict, profile: str | None) -> A
                 b"",
                 "\n".join(line for line in said if line.startswith(("course:", "   "))) or str(said[-3:]),
             )
-        return str(runs.results(made).get("status")), _packed(made), ""
+        handed.packed(made, here / "run.zip")
+        return str(runs.results(made).get("status")), (here / "run.zip").read_bytes(), ""
 
 
 def _known(name: str, notebook: bytes) -> str:
@@ -86,16 +87,10 @@ def _known(name: str, notebook: bytes) -> str:
     return name if path.is_file() and path.read_bytes() == notebook else ""
 
 
-def _packed(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
-        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-            packed.write(file, file.relative_to(folder))
-    return buffer.getvalue()
-
-
 def _unpacked(packed: bytes, folder: Path) -> None:
     """The folder of a run that came back; a finished one that is there stays."""
     if runs.results(folder).get("status") != "finished":
         with atomic(folder) as draft, zipfile.ZipFile(io.BytesIO(packed)) as found:
-            found.extractall(draft)
+            for file in found.infolist():  # below the name of the run
+                file.filename = file.filename.partition("/")[2]
+                found.extract(file, draft)

@@ -17,7 +17,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-from helpers.files import owned, remove
+from .litter import passing
 
 LONGEST = 50  # bytes of the path of temporary files: systems take 104 to 108 for a socket, whose names come after it
 
@@ -60,7 +60,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work.absolute()), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
     env.setdefault("COURSE_FROM", os.getcwd())  # where the user's own modules are
-    with _logged(work / "run.log"), (work / "run.log").open("ab") as output, _passing() as own:
+    with _logged(work / "run.log"), (work / "run.log").open("ab") as output, passing(_short()) as own:
         try:
             papermill.execute_notebook(
                 _literal(notebook),
@@ -87,7 +87,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     return None
 
 
-def _settings(own: str) -> dict[str, str]:
+def _settings(own: Path) -> dict[str, str]:
     """Where the kernel's libraries keep their settings: nothing that somebody's IPython starts with plays a part."""
     home = os.path.expanduser("~")
     return {"IPYTHONDIR": f"{own}/ipython"} | (
@@ -95,24 +95,13 @@ def _settings(own: str) -> dict[str, str]:
     )
 
 
-@contextmanager
-def _passing() -> Iterator[str]:
-    """A folder that goes with this run: of its sockets and settings."""
-    folder = Path(_short()) / owned("course")
-    folder.mkdir(mode=0o700)
-    try:
-        yield str(folder)
-    finally:
-        remove(folder)
-
-
-def _short() -> str:
+def _short() -> Path:
     """Where temporary files go; /tmp where sockets there would have too long a path."""
     usual = tempfile.gettempdir()
-    return "/tmp" if len(os.fsencode(usual)) > LONGEST and os.access("/tmp", os.W_OK) else usual
+    return Path("/tmp" if len(os.fsencode(usual)) > LONGEST and os.access("/tmp", os.W_OK) else usual)
 
 
-def _transport(folder: str) -> dict[str, str]:
+def _transport(folder: Path) -> dict[str, str]:
     """Sockets of the run's own in the folder: TCP ports collide when many kernels start at once.
 
     TCP where there are no such sockets.

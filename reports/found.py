@@ -161,18 +161,18 @@ def _measure(value: Any, about: Any) -> Measure:
 
 
 def _folder(text: str, out: Path) -> Path:
-    for place in (Path(os.path.expanduser(text)), out / text):
-        if text and place.is_dir():
+    there = _folders(out)
+    given = Path(os.path.expanduser(text))
+    places = [given.parent if given.name == "report.html" else given, out / text]
+    places += [folder for folder in there if folder.name == text]
+    for place in places if text.strip() else []:
+        if os.path.isfile(place / "results.json"):
             return place
-        if text and place.is_file():
-            return place.parent
-    there = [folder for folder in _folders(out) if folder.name == text]
-    if there:
-        return there[0]
-    ids = [folder.name for folder in _folders(out)]
+    ids = [folder.name for folder in there]
+    some = f"There are: {', '.join(ids[:6])}{', ...' * (len(ids) > 6)}" if ids else f"There is none below {out}"
     raise CourseError(
-        f"{text or '(nothing)'}: no run.{nearest(text, ids)} Expected the folder of a run, its report.html, "
-        f"or the id of one below {out} (another place: --out DIR)"
+        f"{text or '(nothing)'}: no run.{nearest(text, ids)} (expected its folder, its report.html or its id.) {some}. "
+        "If reports are elsewhere: give the folder, or --out DIR"
     )
 
 

@@ -1,4 +1,4 @@
-"""A run as it is handed on: found by any of its names, printed as PDF, packed, or as the notebook that ran."""
+"""A run as it is handed on: printed as PDF, packed, or as the notebook that ran."""
 
 import os
 import shutil
@@ -9,34 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from helpers.errors import CourseError, nearest
-from helpers.files import atomic, owned, remove, room
+from helpers.errors import CourseError
+from helpers.files import atomic
 
 from . import runs
+from .litter import passing
 
 LONGEST = 300  # seconds that a browser gets for one page
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of a zip: times of copies differ, what is in them does not
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
-
-
-def found(run: str, out: Path) -> Path:
-    """The folder of a run: given as a folder, as its report.html, as an id below `out`, or as `01_focus/id`.
-
-    Raises CourseError naming the nearest ids when there is no such run.
-    """
-    by_id = sorted(path.parent for path in out.glob("[!.]*/[!.]*/results.json"))
-    given = Path(run).expanduser()
-    places = [given.parent if given.name == "report.html" else given, out / run]
-    places += [folder for folder in by_id if folder.name == run]
-    for place in places:
-        if run.strip() and isinstance(runs.results(place).get("notebook"), str):
-            return place.resolve()
-    ids = [folder.name for folder in by_id]
-    some = f"There are: {', '.join(ids[:6])}{', ...' * (len(ids) > 6)}" if ids else f"There is none below {out}"
-    raise CourseError(
-        f"no run `{run}`; expected its folder, its report.html or its id.{nearest(run, ids)} {some}. "
-        "If reports are elsewhere: give the folder"
-    )
 
 
 def name(folder: Path) -> str:
@@ -54,7 +35,7 @@ def pdf(folder: Path, file: Path, browser: str) -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--no-sandbox")  # as root, as in most containers, Chromium does not start with it
     page = _file(folder, "report.html")
-    with _passing() as own, _made(folder, file) as draft:
+    with passing(Path(tempfile.gettempdir())) as own, _made(folder, file) as draft:
         into = [f"--user-data-dir={own}", "--no-pdf-header-footer", f"--print-to-pdf={draft.absolute()}"]
         try:
             done = subprocess.run(
@@ -131,15 +112,3 @@ def _made(folder: Path, file: Path) -> Iterator[Path]:
             yield draft
     except OSError as error:
         raise CourseError(f"-o {file}: cannot be written ({error.strerror}). Name another file") from None
-
-
-@contextmanager
-def _passing() -> Iterator[Path]:
-    """A folder that goes with the block, also when we are killed: the next start sweeps it."""
-    folder = Path(tempfile.gettempdir()) / owned("course")
-    try:
-        with room(folder):
-            folder.mkdir(mode=0o700)
-            yield folder
-    finally:
-        remove(folder)

@@ -2,10 +2,12 @@
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from helpers import door
-from helpers.files import OWNER, orphans, remove
+from helpers.files import OWNER, orphans, owned, remove, room
 
 HIDDEN = (".*~*", "*/.*~*", "checked/*/.*~*")  # below a folder of reports, and below that of data and networks
 DAY = 24 * 3600.0
@@ -15,6 +17,18 @@ def places(out: Path) -> list[tuple[Path, str]]:
     """Where something half made may lie: a folder, and the pattern of its names there."""
     below = [(root, pattern) for root in (out, door.data_root()) for pattern in HIDDEN]
     return below + [(Path(folder), "course~*") for folder in {tempfile.gettempdir(), "/tmp"}]
+
+
+@contextmanager
+def passing(where: Path) -> Iterator[Path]:
+    """A folder in there that goes with the block; when we are killed in it, with the next start."""
+    folder = where / owned("course")
+    try:
+        with room(folder):
+            folder.mkdir(mode=0o700, parents=True)
+            yield folder
+    finally:
+        remove(folder)
 
 
 def sweep(out: Path) -> None:

@@ -24,7 +24,7 @@ from test_page import code, displayed, results
 from test_reports import CELLS
 
 from helpers.errors import CourseError
-from reports import cli, handed, page, plans, rerun, runs, served
+from reports import cli, found, handed, page, plans, rerun, runs, served
 from reports.cli import handing
 
 
@@ -86,21 +86,21 @@ def course(capsys, *arguments):
 def test_a_run_is_found_by_folder_page_id_and_notebook_with_id(finished, monkeypatch):
     out = finished.parents[1]
     for name in (finished, finished / "report.html", finished.name, f"demo/{finished.name}"):
-        assert handed.found(str(name), out) == finished
+        assert found.named([str(name)], out)[0].folder == finished
     monkeypatch.chdir(finished)
-    assert handed.found(".", out) == finished
-    assert handed.found("report.html", out) == finished
+    assert found.named(["."], out)[0].folder == finished
+    assert found.named(["report.html"], out)[0].folder == finished
 
 
 @pytest.mark.parametrize("name", ["nothing", "", " ", "..", "/", "demo", "a\0b"])
 def test_what_is_no_run_is_told_with_those_there_are(finished, name):
     with pytest.raises(CourseError, match=f"expected its folder.*There are: {finished.name}"):
-        handed.found(name, finished.parents[1])
+        found.named([name], finished.parents[1])
 
 
 def test_a_slip_in_an_id_is_told_with_the_nearest(finished):
     with pytest.raises(CourseError, match=f"Did you mean `{finished.name}`"):
-        handed.found(finished.name[:-1], finished.parents[1])
+        found.named([finished.name[:-1]], finished.parents[1])
 
 
 # asked again ----------------------------------------------------------------------------------------------------------

@@ -43,14 +43,14 @@ def add(acts) -> None:
 
 def _rerun(arguments: argparse.Namespace) -> int:
     """0 when every metric is equal or within the tolerance, else 1."""
-    from .. import handed, rerun, runs
+    from .. import found, rerun, runs
 
     tolerance = rerun.TOLERANCE if arguments.tolerance is None else arguments.tolerance
     if not 0 <= tolerance < 1:
         raise CourseError(
             f"--tolerance is {tolerance}; it needs a number from 0 to 1. It is a share of the value: 1e-4"
         )
-    folder = handed.found(arguments.run, plans.usual_out())
+    folder = found.named([arguments.run], plans.usual_out())[0].folder
     if arguments.out and arguments.out.resolve().is_relative_to(folder):
         raise CourseError(f"--out {arguments.out}: it is inside of the run, which stays as it is. Choose another")
     then = runs.results(folder)
@@ -111,9 +111,9 @@ def _export(arguments: argparse.Namespace) -> int:
             f"--to pdf: no Chromium is on the PATH ({', '.join(BROWSERS)}). Install one, "
             "or open report.html in any browser and print it into a file"
         )
-    from .. import handed
+    from .. import found, handed
 
-    folder = handed.found(arguments.run, arguments.out or plans.usual_out())
+    folder = found.named([arguments.run], arguments.out or plans.usual_out())[0].folder
     file = arguments.file or Path(f"{handed.name(folder)}.{arguments.to}")
     if arguments.to == "pdf":
         handed.pdf(folder, file, str(browser))
