@@ -64,7 +64,7 @@ def share(k: float, n: int, of: str = "pictures", chance: float | None = None) -
 def correlation(x: Any, y: Any, of: str = "pictures", method: str = "pearson") -> Estimate:
     """Pearson's r with Fisher's interval, or (method="spearman") rank correlation, by bootstrap over 8 pairs or more.
 
-    Undefined for fewer than four pairs or a side without spread. Raises ValueError when they are not pairs.
+    Undefined for fewer than three pairs (two lie on a line) or a side without spread. Raises ValueError when they are not pairs.
     """
     if method not in ("pearson", "spearman"):
         raise ValueError(f"method is {method!r}; expected pearson or spearman")
@@ -75,7 +75,7 @@ def correlation(x: Any, y: Any, of: str = "pictures", method: str = "pearson") -
     def interval(level: float) -> Any:
         return stats.pearsonr(x, y).confidence_interval(level) if r is _r else _bootstrap((x, y), r, level)
 
-    value = math.nan if same or len(x) < 4 else r(x, y)
+    value = math.nan if same or len(x) < 3 else r(x, y)
     return _estimate(value, len(x), of, interval, len(x) < enough, same, undefined=undefined)
 
 

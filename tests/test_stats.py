@@ -116,6 +116,14 @@ def test_spearman_agrees_with_scipy_and_with_fishers_interval_by_bonett_and_wrig
     assert ends(e) == pytest.approx(tuple(np.tanh([math.atanh(rho) - half, math.atanh(rho) + half])), abs=0.03)
 
 
+def test_three_pairs_have_a_correlation_but_no_interval_and_two_have_neither():
+    three, two = correlation([1, 2, 3], [1, 3, 2]), correlation([1, 2], [1, 3])
+    assert three.value == pytest.approx(0.5)
+    assert not math.isfinite(three.low)
+    assert (three > 0).holds is None
+    assert math.isnan(two.value)
+
+
 def test_an_unknown_method_is_named():
     with pytest.raises(ValueError, match="'kendall'; expected pearson or spearman"):
         correlation([1, 2, 3, 4], [1, 2, 3, 5], method="kendall")
