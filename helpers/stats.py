@@ -64,7 +64,8 @@ def share(k: float, n: int, of: str = "pictures", chance: float | None = None) -
 def correlation(x: Any, y: Any, of: str = "pictures", method: str = "pearson") -> Estimate:
     """Pearson's r with Fisher's interval, or (method="spearman") rank correlation, by bootstrap over 8 pairs or more.
 
-    Undefined for fewer than three pairs (two lie on a line) or a side without spread. Raises ValueError when they are not pairs.
+    Undefined for fewer than three pairs (two lie on a line), or a side without spread. Raises ValueError when they are
+    not pairs.
     """
     if method not in ("pearson", "spearman"):
         raise ValueError(f"method is {method!r}; expected pearson or spearman")
