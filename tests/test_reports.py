@@ -261,6 +261,13 @@ def test_what_needs_no_torch_starts_without_it(arguments, code):
     assert done.returncode == code
 
 
+def test_a_run_builds_no_grammar_of_addresses():
+    """It would take seconds of each; see reports/__init__.py."""
+    code = "import sys, reports.runs; print(sys.modules.get('rfc3987_syntax'), sys.modules.get('lark'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "None"]
+
+
 def course(capsys, *arguments):
     code = cli.main(list(arguments))
     return code, capsys.readouterr()
