@@ -1,96 +1,130 @@
-"""Runs on other machines: each is a task of dask.distributed, and its folder comes back whole.
-
-The course has to be installed over there, in the same version, and has data of its own. Only what a run gives travels.
-"""
+"""Runs on other machines: each is a task of dask.distributed, and its folder comes back whole."""
 
 import io
-import os
-import subprocess
-import sys
-import tempfile
+import logging
+import queue
+import secrets
 import zipfile
-from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from helpers.errors import CourseError
 from helpers.files import atomic
 
-from . import handed, runs
+from . import runs, worker
+from .board import Board
 from .plans import Plan
 
-Answer = tuple[str, bytes, str]  # status, the run's folder as a zip file (empty where there is none), what it said
+PATIENCE = 10.0  # seconds to wait for a scheduler, and without a word for a worker
 
 
-def run(questions: list[Plan], out: Path, scheduler: str | None, file: Path | None) -> Iterator[tuple[Plan, str, str]]:
-    """Each question, as it is answered, its status and what the run said; its folder is below `out` then.
+def run(questions: list[Plan], out: Path, scheduler: str | None, file: Path | None, board: Board) -> None:
+    """Ask all of them; what is answered is below `out`, and the board is told of all.
 
     The scheduler has an address (tcp://host:port), or is told by the file that `dask scheduler --scheduler-file` wrote.
-    A run whose worker dies is asked again of another one, by dask. Raises CourseError where nobody answers.
+    A run whose worker is lost is asked again of another one, by dask. Where the scheduler is lost, what has no answer
+    by then has none. Raises CourseError where there is no scheduler at first, or not the course.
     """
+    where = scheduler or str(file)
+    client = _client(where, scheduler, file)
+    with client, client.as_current():
+        _check(client)
+        events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        left = _asked(client, questions, events)
+        while left and (event := _next(client, where, events, board)):
+            if isinstance(event, dict):
+                _told(event, left, board)
+            else:
+                plan, _ = left.pop(event.key)
+                board.end(plan, *_landed(event, plan.folder(out)))
+    if left:
+        why = f"the scheduler at {where} is lost"
+        board.say(f"course: {why}. What was finished is kept. Begin another, with workers, and ask again")
+        board.failed |= {plan.key: why for plan, _ in left.values()}
+
+
+def _client(where: str, scheduler: str | None, file: Path | None):
+    """The client of a scheduler, by dask's own settings (TLS among them). Raises CourseError where there is none."""
     try:
-        from dask.distributed import Client, as_completed
+        from dask.distributed import Client, Security
     except ImportError:
         raise CourseError("--scheduler needs dask.distributed: pip install -e '.[scale]'") from None
+    for handler in logging.getLogger("distributed").handlers:
+        handler.setLevel(logging.CRITICAL)  # it would tell in tracebacks what we say in a line
+    if where.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
+        names = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT"
+        raise CourseError(f"--scheduler {where} needs certificates: set {names}, as README tells")
     try:
-        client = Client(scheduler, scheduler_file=file and str(file), timeout="10s", set_as_default=False)
+        return Client(scheduler, scheduler_file=file and str(file), timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        raise CourseError(f"no scheduler at {scheduler or file} ({error}). Begin one: dask scheduler") from None
-    with client, client.as_current():
-        if not client.scheduler_info()["workers"]:
-            raise CourseError(f"the scheduler at {scheduler or file} has no workers. Begin some: dask worker ADDRESS")
-        asked = {
-            client.submit(
-                answered, one.notebook.stem, one.notebook.read_bytes(), one.values, one.profile, pure=False
-            ): one
-            for one in questions
-        }
-        for future in as_completed(asked):
-            plan = asked[future]
-            if future.status != "finished":
-                yield plan, "failed", f"not answered: {future.exception()!r}"
-                continue
-            status, packed, said = future.result()
-            if packed:
-                _unpacked(packed, plan.folder(out))
-            yield plan, status, said
-            future.release()
+        raise CourseError(f"no scheduler at {where} ({error}). Begin one: dask scheduler --host 127.0.0.1") from None
 
 
-def answered(name: str, notebook: bytes, values: dict, profile: str | None) -> Answer:
-    """On a worker: the question as a process of its own, which ends with the worker."""
-    with tempfile.TemporaryDirectory() as folder:
-        here = Path(folder)
-        (book := here / f"{name}.ipynb").write_bytes(notebook)
-        (here / "values.yaml").write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "reports.cli", "run", _known(name, notebook) or str(book)]
-        command += ["-f", str(here / "values.yaml"), "--out", str(here / "out")]
-        env = os.environ | {"COURSE_PARENT": str(os.getpid())}
-        command += ["--profile", profile] if profile else []
-        done = subprocess.run(command, capture_output=True, text=True, env=env, start_new_session=True)
-        said = done.stderr.replace("\r", "\n").strip().splitlines()
-        made = next((path for path in (here / "out").glob("*/[!.]*") if path.is_dir()), None)
-        if made is None:
-            return (
-                "failed",
-                b"",
-                "\n".join(line for line in said if line.startswith(("course:", "   "))) or str(said[-3:]),
-            )
-        handed.packed(made, here / "run.zip")
-        return str(runs.results(made).get("status")), (here / "run.zip").read_bytes(), ""
+def _check(client) -> None:
+    """Raises CourseError naming who lacks the course: dask would end such workers, one after the other."""
+    found = client.run(find_spec, worker.__name__, on_error="return")
+    try:
+        found["the scheduler"] = client.run_on_scheduler(find_spec, worker.__name__)
+    except ImportError as error:
+        found["the scheduler"] = error
+    if without := [who for who, one in found.items() if one is None or isinstance(one, ImportError)]:
+        how = "Install it there, in the version that you have here: pip install -e '.[scale]'"
+        raise CourseError(f"the course is not installed where these run: {', '.join(without)}. {how}")
 
 
-def _known(name: str, notebook: bytes) -> str:
-    """The notebook's name where the course over there has just this one; a profile is only for those."""
-    path = runs.REPO / "notebooks" / f"{name}.ipynb"
-    return name if path.is_file() and path.read_bytes() == notebook else ""
+def _asked(client, questions: list[Plan], events: queue.SimpleQueue) -> dict[str, tuple[Plan, Any]]:
+    """Each question as a task, by its key; what workers tell of it, and the task when it ends, come to `events`."""
+    topic = f"course-{secrets.token_hex(8)}"  # nobody else's questions
+    client.subscribe_topic(topic, lambda event: events.put(event[1]))
+    asked = {}
+    for one in questions:
+        key, question = f"{topic}-{one.run_id}", (one.notebook.stem, one.notebook.read_bytes(), one.values, one.profile)
+        future = client.submit(worker.answered, *question, one.run_id, topic, key=key, pure=False)
+        asked[key] = one, future
+        future.add_done_callback(events.put)
+    return asked
 
 
-def _unpacked(packed: bytes, folder: Path) -> None:
-    """The folder of a run that came back; a finished one that is there stays."""
-    if runs.results(folder).get("status") != "finished":
+def _next(client, where: str, events: queue.SimpleQueue, board: Board) -> Any:
+    """What a worker tells, or the next task that ended; None when the scheduler is lost."""
+    alone = False
+    while client.status == "running":
+        try:
+            event = events.get(timeout=PATIENCE)
+        except queue.Empty:
+            if not alone and not client.scheduler_info()["workers"]:  # none yet, or none any more
+                board.say(f"course: no workers at {where}; waiting for some: dask worker ADDRESS --nthreads 1")
+                alone = True
+            continue
+        if isinstance(event, dict) or not event.cancelled():
+            return event
+        break
+    return None
+
+
+def _told(event: dict, left: dict[str, tuple[Plan, Any]], board: Board) -> None:
+    """Pass on what a worker tells of a run that has not ended elsewhere meanwhile."""
+    plan, _ = left.get(event["key"], (None, None))
+    if plan and "cell" in event:
+        board.cell(plan, *event["cell"])
+    elif plan:
+        board.start(plan, event["where"])
+
+
+def _landed(future, folder: Path) -> tuple[str, str]:
+    """Put the folder of an answer into place; the run's status, and its page, or why it has failed."""
+    try:
+        status, packed, why = future.result()
+    except Exception as error:  # dask's: its workers died, or do not know the course
+        return "failed", f"not answered ({type(error).__name__}: {error})"
+    finally:
+        future.release()
+    if packed and runs.results(folder).get("status") != "finished":  # a finished one that is there stays
         with atomic(folder) as draft, zipfile.ZipFile(io.BytesIO(packed)) as found:
             for file in found.infolist():  # below the name of the run
                 file.filename = file.filename.partition("/")[2]
                 found.extract(file, draft)
+    if packed:
+        why = str(folder / "report.html") if status == "finished" else runs.reason(folder)
+    return status, why

@@ -17,6 +17,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from .asked import TOLD, tell_cell
 from .litter import passing
 
 LONGEST = 50  # bytes of the path of temporary files: systems take 104 to 108 for a socket, whose names come after it
@@ -37,7 +38,9 @@ class _Engine(NBClientEngine):
     def execute_managed_notebook(cls, nb_man, kernel_name, *, env, config, output, **_):
         logger = logging.getLogger("papermill")
         client = PapermillNotebookClient(nb_man, kernel_name=kernel_name, timeout=None, log=logger, config=config)
-        client.create_kernel_manager().kernel_spec_manager = ThisPython()
+        client.on_cell_start = lambda cell, cell_index: tell_cell(cell_index, len(nb_man.nb.cells))
+        manager = client.create_kernel_manager()
+        manager.kernel_spec_manager = ThisPython()
         try:
             return client.execute(env=env, stdout=output, stderr=output)
         except KeyboardInterrupt:
@@ -46,7 +49,7 @@ class _Engine(NBClientEngine):
         except DeadKernelError:
             if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient ended it because of a signal
                 raise KeyboardInterrupt from None
-            raise
+            raise DeadKernelError(_death(manager)) from None
 
 
 papermill_engines.register("course", _Engine)
@@ -59,6 +62,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
     and message of the error that stopped it.
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work.absolute()), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
+    env.pop(TOLD, None)  # of this notebook's cells, not those of another that it may run
     env.setdefault("COURSE_FROM", os.getcwd())  # where the user's own modules are
     with _logged(work / "run.log"), (work / "run.log").open("ab") as output, passing(_short()) as own:
         try:
@@ -70,7 +74,7 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
                 kernel_name="python3",
                 language="python",  # whatever the notebook says or forgot to say
                 cwd=notebook.parent,
-                progress_bar={"leave": False, "desc": notebook.stem, "position": int(env.get("COURSE_ROW", 0))},
+                progress_bar={"leave": False, "desc": notebook.stem, "disable": None},  # None: without a terminal
                 env=env | _settings(own),
                 output=output,  # what its processes say outside of cells
                 config=Config({"KernelManager": {"connection_file": f"{own}/kernel.json"} | _transport(own)}),
@@ -78,13 +82,22 @@ def execute(notebook: Path, values: dict, work: Path) -> dict | None:
         except PapermillExecutionError as error:
             _append(work / "run.log", "\n".join(error.traceback) + "\n")
             return {"name": error.ename, "message": error.evalue}
-        except DeadKernelError:
+        except DeadKernelError as error:
             _append(work / "run.log", traceback.format_exc())
-            return {"name": "DeadKernelError", "message": "the kernel died; most often the memory ran out"}
+            return {"name": "DeadKernelError", "message": str(error)}
         except RuntimeError as error:  # jupyter_client's, before the first cell
             _append(work / "run.log", traceback.format_exc())
             return {"name": "DeadKernelError", "message": f"the kernel did not start ({error})"}
     return None
+
+
+def _death(manager) -> str:
+    """How the kernel ended that was not asked to."""
+    process = getattr(manager.provisioner, "process", None)
+    code = process.poll() if process else None
+    if code is None or code == -9:  # systems kill what takes the last of the memory
+        return "the kernel was killed; most often the memory ran out"
+    return f"the kernel ended by {f'signal {-code}' if code < 0 else f'itself, with exit code {code}'}"
 
 
 def _settings(own: Path) -> dict[str, str]:

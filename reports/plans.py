@@ -41,6 +41,11 @@ class Plan:
         return out / self.notebook.stem / self.run_id
 
     @property
+    def key(self) -> str:
+        """Tells this run from all others: notebooks with the same cells have the same ids."""
+        return f"{self.notebook.stem}/{self.run_id}"
+
+    @property
     def changed(self) -> list[str]:
         """The parameters that do not have their default."""
         return [p.name for p in self.parameters if self.values[p.name] != p.default]

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import time
@@ -125,6 +126,7 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
         "started": started.isoformat(timespec="seconds"),
         "wall_s": round(time.perf_counter() - clock, 1),
         "git_commit": _commit(),
+        **({"worker": name, "host": platform.node()} if (name := os.environ.get("COURSE_WORKER")) else {}),
     }
     text, incomplete = (
         json.dumps(one, indent=1, ensure_ascii=False) for one in (whole, whole | {"status": "incomplete"})

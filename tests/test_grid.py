@@ -1,49 +1,19 @@
-"""A grid of questions: read and checked before anything runs; asked side by side, on a cluster, and again."""
+"""A grid of questions: read and checked before anything runs, asked side by side, and again."""
 
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
+from functools import partial
 
-import nbformat
+import grids
 import pytest
-import yaml
 
 from helpers.errors import CourseError
 from reports import cli, grid, runs
-
-KNOBS = """lr: float = 0.1  # 0 to 1; a number
-steps: list[int] = [1]  # 1 to 9; whole numbers
-how: str = "one"  # one | two; a choice
-seed: int = 0  # 0 to 99; draws
-stop: str = "no"  # no | yes; whether it fails"""
-CELLS = [
-    "from helpers.run import start\nrun = start(globals())",
-    "run.metric('lr', lr)\nassert stop == 'no', 'as asked'",
-]
+from reports.cli import grid as grid_command
 
 
 @pytest.fixture
-def book(tmp_path, data_home):
-    cells = [
-        nbformat.v4.new_markdown_cell("# Demo"),
-        nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}),
-    ]
-    cells += [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "demo.ipynb")
-    return tmp_path / "demo.ipynb"
-
-
-@pytest.fixture
-def asked(book, tmp_path):
+def asked(tmp_path, data_home):
     """A grid file with this content."""
-
-    def write(**said):
-        file = tmp_path / "grid.yaml"
-        file.write_text(yaml.safe_dump({"notebook": str(book)} | said, sort_keys=False), encoding="utf-8")
-        return file
-
-    return write
+    return partial(grids.grid_file, grids.book(tmp_path / "demo.ipynb"))
 
 
 def values(found, *names):
@@ -138,54 +108,34 @@ def test_a_dry_run_says_what_is_there_and_nothing_runs_twice(asked, tmp_path, ca
 
 @pytest.mark.slow
 def test_what_failed_is_told_and_run_again_when_asked(asked, tmp_path, capfd):
-    file, out = asked(sweep={"stop": ["no", "yes"]}), tmp_path / "out"
+    file, out = asked(sweep={"stop": ["no", "fail"]}), tmp_path / "out"
     command = ["grid", str(file), "--out", str(out), "--jobs", "1"]
     assert cli.main(command) == 1
     said = capfd.readouterr()
     assert "failed: AssertionError: as asked" in said.err
     assert "1 of 2 runs are finished" in said.out
     failed = next(path for path in (out / "demo").iterdir() if runs.results(path)["status"] == "failed")
-    before = runs.results(failed)["provenance"]["started"]
-    time.sleep(1)
+    before = failed.stat().st_ino
     assert cli.main(command) == 1
-    assert runs.results(failed)["provenance"]["started"] == before
+    assert failed.stat().st_ino == before
     assert cli.main([*command, "--retry-failed"]) == 1
-    assert runs.results(failed)["provenance"]["started"] != before
-
-
-@contextmanager
-def cluster(tmp_path, workers=2):
-    """A scheduler and workers as somebody starts them by hand; the file that says where it is, and the workers."""
-    dask, where = [sys.executable, "-m", "distributed.cli.dask_scheduler"], tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    started = [subprocess.Popen([*dask, "--port", "0", "--no-dashboard", "--scheduler-file", str(where)], **quiet)]
-    work = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", str(where), "--nthreads", "1"]
-    try:
-        deadline = time.monotonic() + 60
-        while not where.is_file() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        started += [subprocess.Popen([*work, "--no-dashboard"], **quiet) for _ in range(workers)]
-        time.sleep(5)
-        yield where, started[1:]
-    finally:
-        for process in started[::-1]:
-            process.terminate()
-        for process in started:
-            process.wait(timeout=60)
+    assert failed.stat().st_ino != before
 
 
 @pytest.mark.slow
-def test_the_workers_of_a_scheduler_answer_and_their_runs_come_back_whole(asked, tmp_path, capfd):
-    file, out = asked(sweep={"lr": [0.1, 0.2], "stop": ["no", "yes"]}), tmp_path / "out"
-    with cluster(tmp_path) as (where, _):
-        assert cli.main(["grid", str(file), "--out", str(out), "--scheduler-file", str(where)]) == 1
-    found = [runs.results(path) for path in (out / "demo").iterdir()]
-    assert sorted(one["status"] for one in found) == ["failed", "failed", "finished", "finished"]
-    assert {one["metrics"]["lr"] for one in found} == {0.1, 0.2}
-    assert all((path / "report.html").is_file() for path in (out / "demo").iterdir())
-    assert "2 of 4 runs are finished" in capfd.readouterr().out
+def test_a_killed_kernel_is_told_as_such_and_its_run_is_asked_again(asked, tmp_path, capfd):
+    file, out = asked(params={"stop": "killed"}), tmp_path / "out"
+    command = ["grid", str(file), "--out", str(out)]
+    assert cli.main(command) == 1
+    assert "failed: DeadKernelError: the kernel was killed; most often the memory ran out" in capfd.readouterr().err
+    assert cli.main([*command, "--dry-run"]) == 0
+    assert "1 runs, 1 to run" in capfd.readouterr().out
 
 
-def test_nobody_at_the_address_is_told(asked, tmp_path, capfd):
-    assert cli.main(["grid", str(asked()), "--out", str(tmp_path), "--scheduler", "tcp://127.0.0.1:9"]) == 2
-    assert "no scheduler at tcp://127.0.0.1:9" in capfd.readouterr().err
+def test_runs_without_an_answer_are_told_by_the_reason(asked, tmp_path, capfd):
+    found = grid.read(asked(seeds=5))
+    assert grid_command._told(found, tmp_path, {one.key: "the scheduler is lost" for one in found.plans[:4]}) == 1
+    first, last = capfd.readouterr().err.splitlines()
+    names = [one.run_id for one in found.plans]
+    assert first == f"{', '.join(names[:3])} and 1 more: not run: the scheduler is lost"
+    assert last == f"{names[4]}: not run: no answer"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -13,7 +14,7 @@ from known import course_started
 
 from helpers import door
 from helpers.errors import CourseError
-from reports import cli
+from reports import cli, execute
 from reports import runs as reports
 
 CELLS = {
@@ -170,7 +171,16 @@ def test_a_users_mistake_shows_no_traceback(demo, tmp_path):
 def test_a_kernel_that_dies_is_a_failed_run_not_a_hanging_one(demo, tmp_path):
     folder, status = run(demo, tmp_path, fail="die")
     assert status == "failed"
-    assert reports.results(folder)["error"]["name"] == "DeadKernelError"
+    assert reports.reason(folder) == "DeadKernelError: the kernel was killed; most often the memory ran out"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(-9, "was killed; most often the memory"), (-11, "ended by signal 11"), (3, "by itself, with exit code 3")],
+)
+def test_how_a_kernel_ended_is_told(code, said):
+    process = SimpleNamespace(poll=lambda: code)
+    assert said in execute._death(SimpleNamespace(provisioner=SimpleNamespace(process=process)))
 
 
 def test_a_failed_run_is_tried_again(demo, tmp_path):
@@ -261,6 +271,13 @@ def test_what_needs_no_torch_starts_without_it(arguments, code):
     assert done.returncode == code
 
 
+def test_a_run_builds_no_grammar_of_addresses():
+    """It would take seconds of each; see reports/__init__.py."""
+    code = "import sys, reports.runs; print(sys.modules.get('rfc3987_syntax'), sys.modules.get('lark'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "None"]
+
+
 def course(capsys, *arguments):
     code = cli.main(list(arguments))
     return code, capsys.readouterr()
@@ -294,6 +311,15 @@ def test_a_mistake_exits_with_2_and_starts_no_kernel(capsys, monkeypatch, argume
     assert code == 2
     assert said in output.err
     assert "Traceback" not in output.err
+
+
+def test_a_question_that_is_another_one_here_is_refused_where_its_id_is_given(demo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("papermill.execute_notebook", lambda *_, **__: pytest.fail("a kernel was started"))
+    question = ("run", str(demo), "--out", str(tmp_path / "out"), "--id", reports.plan(str(demo)).run_id)
+    code, output = course(capsys, *question, "-p", "seed=3")
+    assert (code, "the question has another id here" in output.err) == (2, True)
+    with pytest.raises(pytest.fail.Exception, match="a kernel was started"):
+        course(capsys, *question)
 
 
 def test_a_profile_whose_variable_is_not_set_says_so(capsys, monkeypatch):

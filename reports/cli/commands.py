@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     act.add_argument(
         "--out", type=Path, help="where reports go (reports/out; $COURSE_DATA/reports if that is read-only)"
     )
+    act.add_argument("--id", help="run it only if the same question has this id: code, parameters, data, weights")
     act.add_argument("--force", action="store_true", help="run again, beside the finished run")
     act.add_argument(
         "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
@@ -75,18 +76,24 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     given = dict(settings.parse(text) for text in arguments.given)
     everything, out = arguments.notebook == "all", arguments.out or plans.usual_out()
-    if arguments.jobs < 1:
-        raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
+    grid.check_jobs(arguments.jobs)
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
     # every plan is checked before the first one runs
     planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
-    from .. import beside, litter, runs  # what follows takes minutes; a mistake is told without waiting for it
+    for one in planned:
+        if arguments.id not in (None, one.run_id):
+            raise CourseError(
+                f"--id {arguments.id}: the question has another id here, {one.run_id}: the code of the course, data or "
+                "weights differ. Install the same version; copy data with their times (rsync -a)"
+            )
+    from .. import beside, board, litter, runs  # what follows takes minutes; a mistake is told without waiting for it
 
     beside.end_with_parent()
     litter.sweep(out)
     if everything and arguments.jobs > 1:
         # the last are the longest: begun first, none of them is left to run alone
-        codes = beside.run([["run", name, *_passed_on(arguments)] for name in names[::-1]], arguments.jobs)
+        with board.Board(planned, []) as shown:
+            codes = beside.run(planned[::-1], out, arguments.jobs, shown, arguments.force)
     else:
         codes = [_one(plan, out, arguments.force) for plan in planned]
     if everything:
@@ -103,10 +110,3 @@ def _one(plan, out: Path, force: bool) -> int:
         return 0
     print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)
     return 2 if runs.results(folder)["error"]["name"] in ("CourseError", "Missing") else 1
-
-
-def _passed_on(arguments) -> list[str]:
-    """What was asked of `all`, for each of them."""
-    named = {"--profile": arguments.profile, "-f": arguments.file, "--out": arguments.out}
-    words = [word for option, value in named.items() if value for word in (option, str(value))]
-    return words + [f"-p{text}" for text in arguments.given] + ["--force"] * arguments.force

@@ -1,4 +1,4 @@
-"""What the torture tests share: a notebook that does a little of everything, and a table of all that was tried."""
+"""What the torture tests share: two notebooks, and a table of all that was tried."""
 
 import os
 import tempfile
@@ -27,22 +27,43 @@ run.figure(figure, "a box", alt="An empty box.", cover=True)
 time.sleep(hold)""",
     "run.answer('It is done.')",
 ]
+LIGHT = [  # without torch: what is killed here is not what a notebook does
+    "import json, os, time\nfrom pathlib import Path\nfolder = Path(os.environ['COURSE_RUN_DIR'])",
+    "time.sleep(hold)\n(folder / 'results.json').write_text(json.dumps({'metrics': {'square': seed**2}}))",
+    "'It is done.'",
+]
 COUNTED = ("tries", "lost results", "tracebacks", "orphans", "litter")
 
 
 @pytest.fixture
-def demo(tmp_path, monkeypatch):
-    """The notebook. Data, networks and temporary files of its runs are below the test's folder."""
+def own_places(tmp_path, monkeypatch):
+    """Data, networks and temporary files of what a test starts are its own."""
     monkeypatch.setenv("COURSE_DATA", str(tmp_path / "home"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(dir="/tmp" if os.access("/tmp", os.W_OK) else None) as short:
         monkeypatch.setenv("TMPDIR", short)
-        book = nbformat.v4.new_notebook()
-        book.cells.append(nbformat.v4.new_markdown_cell("# A demo\n\nIt has one equation, $x^2$."))
-        book.cells.append(nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}))
-        book.cells += [nbformat.v4.new_code_cell(source) for source in WORK]
-        nbformat.write(book, tmp_path / "demo.ipynb")
-        yield tmp_path / "demo.ipynb"
+        yield
+
+
+@pytest.fixture
+def demo(tmp_path, own_places):
+    """A notebook that does a little of everything."""
+    return _written(tmp_path / "demo.ipynb", WORK)
+
+
+@pytest.fixture
+def light(tmp_path, own_places):
+    """A notebook that takes no longer than its kernel."""
+    return _written(tmp_path / "light.ipynb", LIGHT)
+
+
+def _written(file, cells):
+    book = nbformat.v4.new_notebook()
+    book.cells.append(nbformat.v4.new_markdown_cell("# A demo\n\nIt has one equation, $x^2$."))
+    book.cells.append(nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}))
+    book.cells += [nbformat.v4.new_code_cell(source) for source in cells]
+    nbformat.write(book, file)
+    return file
 
 
 # One table of everything that was tried, at the end of the run
