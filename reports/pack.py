@@ -16,6 +16,7 @@ from helpers.door import REPO
 from helpers.errors import CourseError, Missing, nearest
 
 from . import plans, wheels
+from .kept import results
 from .taken import new
 
 EMBEDDED = "embedded"  # the word for the data sets that are drawn here
@@ -61,29 +62,37 @@ def write(asked: Order, folder: Path, out: Path) -> None:
     from .overview import write_index  # which brings torch, as what follows does: a mistake is told without it
 
     with new(folder) as draft:
-        parts = {"project": _project(), "reports": _reports(asked.plans, out), **_made(asked.sets)}
-        _told(parts, asked, folder)
+        _told(_parts(asked, out), asked, folder)
+        _run_missing(asked.plans, out)
         (draft / "wheels").mkdir()
         got = [asdict(one) | {"wheels": wheels.fetch(one, draft / "wheels")} for one in asked.targets]
-        _copied(parts, draft)
+        _copied(_parts(asked, out), draft)
         write_index(draft / "reports")
         said = {"version": version("where-models-look"), "targets": got}
         (draft / "pack.json").write_text(json.dumps(said, indent=1), encoding="utf-8")
         _scripts(draft, asked)
 
 
-def _reports(asked: list[plans.Plan], out: Path) -> Files:
-    """The runs of these plans; what is not there is run now, and stays whatever becomes of the pack."""
+def _run_missing(asked: list[plans.Plan], out: Path) -> None:
+    """Run what is not answered yet; that stays, whatever becomes of the pack."""
     from . import runs
 
-    found: Files = {}
     for plan in asked:
         run, status = runs.run(plan, out)
         print(f"{plan.notebook.stem}: {status}", flush=True)
         if status == "failed":
             raise CourseError(f"{plan.notebook.stem}: it failed here ({runs.reason(run)}), so it would in a class")
-        found |= {file: f"reports/{plan.notebook.stem}/{run.name}/{place}" for file, place in _below(run)}
-    return found
+
+
+def _parts(asked: Order, out: Path) -> dict[str, Files]:
+    """What is there now of each part but the packages."""
+    return {"project": _project(), **_made(asked.sets), "reports": _reports(asked.plans, out)}
+
+
+def _reports(asked: list[plans.Plan], out: Path) -> Files:
+    """The finished runs of these plans."""
+    runs = [one.folder(out) for one in asked if results(one.folder(out)).get("status") == "finished"]
+    return {file: f"reports/{run.parent.name}/{run.name}/{place}" for run in runs for file, place in _below(run)}
 
 
 def _project() -> Files:
@@ -123,14 +132,17 @@ def _below(folder: Path) -> list[tuple[Path, str]]:
 
 
 def _told(parts: dict[str, Files], asked: Order, folder: Path) -> None:
-    """Say how large it will be before the long part begins. Raises CourseError where there is no room for it."""
+    """Say how large it will be, before anything is made. Raises CourseError where there is no room for it."""
     sizes = {f"packages for {one}": wheels.size(one) for one in asked.targets}
     sizes |= {f"{name} ({len(files)} files)": sum(map(_size, files)) for name, files in parts.items()}
     place = next(one for one in folder.absolute().parents if one.exists())
     needed, free = sum(sizes.values()), shutil.disk_usage(place).free
     for name, size in sizes.items():
         print(f"{size / 1e6:8,.0f} MB  {name}")
-    print(f"{needed / 1e6:8,.0f} MB  together, about; {free / 1e6:,.0f} MB are free at {place}", flush=True)
+    print(f"{needed / 1e6:8,.0f} MB  together, about; {free / 1e6:,.0f} MB are free at {place}")
+    there = {one.split("/")[1] for one in parts["reports"].values()}
+    if missing := [one.notebook.stem for one in asked.plans if one.notebook.stem not in there]:
+        print(f"run first, some minutes each, for their reports and networks: {', '.join(missing)}", flush=True)
     if needed > free:
         raise CourseError(f"{folder}: about {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free there")
 
@@ -153,14 +165,10 @@ def _scripts(draft: Path, asked: Order) -> None:
     pythons = " ".join(dict.fromkeys(one.python for one in asked.targets))
     holds = "\n".join(f"  {one}" for one in asked.targets)
     photos = [f"  {name}: {door.scripts()[name].load().licence}" for name in asked.sets if name != EMBEDDED]
-    for file in STICK.iterdir():
+    words = {"@PYTHONS@": pythons, "@TARGETS@": holds, "@LICENCES@": "\n".join(photos) or "  none"}
+    for file in STICK.glob("*.*"):
         text = file.read_text(encoding="utf-8")
-        for word, value in {
-            "@PYTHONS@": pythons,
-            "@TARGETS@": holds,
-            "@LICENCES@": "\n".join(photos) or "  none",
-        }.items():
+        for word, value in words.items():
             text = text.replace(word, value)
-        (draft / file.name).write_text(
-            text, encoding="utf-8", newline="\r\n" if file.suffix in (".bat", ".txt") else "\n"
-        )
+        newline = "\r\n" if file.suffix in (".bat", ".txt") else "\n"  # as Windows wants them
+        (draft / file.name).write_text(text, encoding="utf-8", newline=newline)

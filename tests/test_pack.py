@@ -228,7 +228,7 @@ def test_of_several_platforms_the_one_that_is_meant_is_taken(market, tmp_path, m
 
 
 def test_a_package_that_is_not_to_be_had_leaves_no_pack(stock, market, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(pack, "_reports", lambda *_: {})
+    monkeypatch.setattr(pack, "_run_missing", lambda *_: None)
     (market / "two-1.0-py3-none-any.whl").unlink()
     assert main(["pack", "--out", str(tmp_path / "pack"), "--notebooks", str(stock)]) == 2
     assert "pip has not got all of them" in capfd.readouterr().err
@@ -239,13 +239,14 @@ def test_a_package_that_is_not_to_be_had_leaves_no_pack(stock, market, tmp_path,
 def test_a_pack_is_told_part_by_part_and_refused_where_it_does_not_fit_before_anything_is_got(
     stock, market, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(pack, "_reports", lambda *_: {})
+    monkeypatch.setattr(pack, "_run_missing", lambda *_: None)
     monkeypatch.setattr(wheels, "size", lambda target: 10**18)
     monkeypatch.setattr(wheels, "fetch", lambda *_: pytest.fail("nothing is to be got"))
     code, output = course(capsys, "pack", "--out", tmp_path / "pack", "--notebooks", stock)
     assert (code, "are needed" in output.err) == (2, True)
     for part in ("packages for", "project", "data", "networks", "reports", "together"):
         assert f"MB  {part}" in output.out, part
+    assert "run first, some minutes each, for their reports and networks: demo" in output.out
     assert not (tmp_path / "pack").exists()
 
 
