@@ -12,10 +12,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Protocol
 
+from platformdirs import user_data_path
+
 from .errors import CourseError, nearest
 from .files import readable
 
 REPO = Path(__file__).resolve().parents[1]
+INSTALLED = any(REPO.glob("where_models_look-*.dist-info"))  # from an archive: among other packages, in no project
 GROUP, FOLDER = "course.datasets", "folder"
 
 
@@ -36,8 +39,9 @@ class Script(Protocol):
 
 
 def data_root() -> Path:
-    """Where prepared data and trained weights live: $COURSE_DATA, else `data/` in the project."""
-    return Path(os.environ.get("COURSE_DATA") or REPO / "data")
+    """Where prepared data and trained weights live: $COURSE_DATA, else `data/` in the project, else the user's own."""
+    own = user_data_path("where-models-look", appauthor=False) if INSTALLED else REPO / "data"
+    return Path(os.environ.get("COURSE_DATA") or own)
 
 
 def scripts() -> dict[str, EntryPoint]:

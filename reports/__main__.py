@@ -120,6 +120,8 @@ TASKS = {  # task -> what it needs, what it does
 def main(arguments: list[str]) -> None:
     if len(arguments) != 1 or arguments[0] not in TASKS:
         sys.exit(f"usage: python -m reports {' | '.join(TASKS)}")
+    if not (REPO / "pyproject.toml").is_file():  # installed from an archive: .venv would be made among the packages
+        sys.exit("python -m reports is for the project's own folder. Here is the command: course --help")
     stamps, task = TASKS[arguments[0]]
     if stamps:
         setup(*stamps)

@@ -23,7 +23,7 @@ PROFILES = REPO / "reports" / "profiles"
 
 def usual_out() -> Path:
     """Where reports go when nobody says where."""
-    return OUT if writable(OUT) else door.data_root() / "reports"
+    return OUT if writable(OUT) and not door.INSTALLED else door.data_root() / "reports"
 
 
 @dataclass(frozen=True)

@@ -151,10 +151,12 @@ def _shown(plan: Plan) -> list[dict]:
 
 
 def _commit() -> str | None:
+    if not (REPO / ".git").exists():  # a copy without its history; the history of a folder around it is another's
+        return None
     git = ["git", "-C", str(REPO)]
     try:
         commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True)
         dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return None  # a copy without its history
+        return None  # no git here
     return commit.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

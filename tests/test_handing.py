@@ -24,8 +24,7 @@ from test_page import code, displayed, results
 from test_reports import CELLS
 
 from helpers.errors import CourseError
-from reports import cli, found, handed, page, plans, rerun, runs, served
-from reports.cli import handing
+from reports import cli, found, handed, machine, page, plans, rerun, runs, served
 
 
 def book(path, **cells):
@@ -362,7 +361,7 @@ def test_an_export_goes_neither_into_the_run_nor_over_a_folder(finished, tmp_pat
 
 
 def test_without_a_browser_a_pdf_is_refused_with_what_to_do(finished, capsys, monkeypatch):
-    monkeypatch.setattr(handing, "BROWSERS", ("no-such-browser",))
+    monkeypatch.setattr(machine, "BROWSERS", ("no-such-browser",))
     code, output = course(capsys, "export", finished, "--to", "pdf")
     assert code == 3
     assert "no Chromium is on the PATH (no-such-browser)" in output.err

@@ -10,7 +10,7 @@ from helpers.errors import CourseError, Missing
 
 from .. import plans, settings
 from . import data as cli_data
-from . import doctor, grid, handing, reading
+from . import doctor, grid, handing, reading, taking
 from .data import print_table
 
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     grid.add(acts)
     handing.add(acts)
     reading.add(acts)
+    taking.add(acts)
     return parser
 
 

@@ -1,20 +1,12 @@
 """`course doctor`: what this machine has and lacks; of a network, what a run would see of it, and which would work."""
 
 import argparse
-import os
-import platform
-import shutil
-import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from helpers import door
 from helpers.errors import CourseError
 from helpers.files import remove
 
 from .. import plans
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def add(acts) -> None:
@@ -61,38 +53,13 @@ def _clean(out: Path) -> int:
 
 
 def _of_machine() -> int:
-    """1 when something that every notebook needs is missing."""
-    import torch
+    """1 when a class would not get through with this machine."""
+    from .. import machine
 
-    try:
-        import torchvision
-
-        torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # fails when the two come from different indexes
-        pair = f"yes: torch {torch.__version__}, torchvision {torchvision.__version__}"
-    except Exception as error:
-        pair = f"NO: {error}. Install both from the same index: pip install --force-reinstall torch torchvision"
-    real = os.environ.get("COURSE_REAL_DATA")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    rows = [
-        ("Python", f"{platform.python_version()} ({'yes' if sys.version_info >= (3, 11) else 'NO: 3.11 or newer'})"),
-        ("torch pair", pair),
-        ("device", f"{'cuda' if torch.cuda.is_available() else 'cpu'}, {torch.get_num_threads()} threads"),
-        ("packages", ", ".join(f"{p} {_version(p)}" for p in ("captum", "zennit", "papermill", "jupyterlab"))),
-        ("disk", f"{shutil.disk_usage(door.REPO).free / 2**30:.0f} GiB free at {door.REPO}"),
-        ("data", str(door.data_root())),
-        ("chromium", browser or "not found (`course export --to pdf` and the tests of the page need it)"),
-        (
-            "real data",
-            f"{real} ({'found' if Path(real).is_dir() else 'NOT FOUND'})" if real else "COURSE_REAL_DATA unset",
-        ),
-    ]
-    for name, said in rows:
-        print(f"{name:12} {said}")
-    return 1 if any("NO:" in said for _, said in rows) else 0
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "MISSING"
+    failed = 0
+    for found in machine.checks(plans.usual_out()):
+        print(found, flush=True)
+        failed += not found.well
+    if failed:
+        print(f"\n{failed} to mend before a class: each line with NO says how")
+    return 1 if failed else 0

@@ -11,7 +11,6 @@ from helpers.files import owned, remove
 
 from .. import plans
 from .data import print_table
-from .doctor import BROWSERS
 
 A_RUN = "its folder, its report.html, or its id"
 OUT = "where the reports are, as in `course run`"
@@ -105,6 +104,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from ..machine import BROWSERS
+
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if arguments.to == "pdf" and not browser:
         raise Missing(
