@@ -20,7 +20,7 @@ from helpers.files import locked, owned, remove, room, writable, write_text
 
 from . import page
 from .execute import execute
-from .kept import cover, reason, results
+from .kept import cover, finished, reason, results
 from .overview import write_index
 from .plans import OUT, PROFILES, REPO, Plan, notebook, notebooks, plan, profile_values, title
 
@@ -37,11 +37,11 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     same question is asked again; CourseError says so.
     """
     folder = plan.folder(out)
-    before = _finished(folder)
+    before = finished(folder)
     if before and not force:
-        return folder, "there already"
+        return before[-1], "there already"
     with _alone(folder):
-        if meanwhile := [one for one in _finished(folder) if one not in before]:
+        if meanwhile := [one for one in finished(folder) if one not in before]:
             return meanwhile[-1], "there already"
         if before:
             folder = next(f for i in range(2, 10**6) if not (f := folder.with_name(f"{plan.run_id}.{i}")).exists())
@@ -52,12 +52,6 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
         why = f"{type(error).__name__}: {error}"
         raise CourseError(f"{out / 'index.html'}: not written ({why}). The run is whole: {folder}") from error
     return folder, status
-
-
-def _finished(folder: Path) -> list[Path]:
-    """The finished runs of one question: its folder, and those beside it."""
-    beside = sorted(folder.parent.glob(f"{folder.name}.[0-9]*"), key=lambda one: (len(one.name), one.name))
-    return [one for one in (folder, *beside) if results(one).get("status") == "finished"]
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:

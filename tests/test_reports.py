@@ -9,11 +9,11 @@ import time
 
 import nbformat
 import pytest
-from known import course_started
+from known import course_started, few_for_embedded
 
 from helpers import door
 from helpers.errors import CourseError
-from reports import cli
+from reports import cli, plans
 from reports import runs as reports
 
 CELLS = {
@@ -259,6 +259,60 @@ def test_what_needs_no_torch_starts_without_it(arguments, code):
     done = subprocess.run([sys.executable, "-c", WITHOUT, *arguments], capture_output=True, text=True, timeout=120)
     assert "was imported" not in done.stderr
     assert done.returncode == code
+
+
+KNOBS = """dataset: str = "scenes"  # data set; the pictures
+model: str = "resnet18"  # model; the network
+n: int = 1  # 1 to 9; how many"""
+
+
+@pytest.fixture
+def named(tmp_path, data_home):
+    """Two notebooks whose knobs name pictures that are there, and a network; `kept(book)` has it answered."""
+    few_for_embedded(data_home, images=20, size=32)
+    for name in ("one", "two"):
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"# {name}")])
+        book.cells.append(nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}))
+        nbformat.write(book, tmp_path / f"{name}.ipynb")
+    return [tmp_path / "one.ipynb", tmp_path / "two.ipynb"]
+
+
+def answered(book, out, name="", **given):
+    """A finished run of this question, as far as its folder and status go."""
+    folder = reports.plan(str(book), given=given).folder(out)
+    folder = folder.with_name(folder.name + name)
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text('{"status": "finished"}')
+    return folder
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_is_answered_is_told_without_what_runs_a_notebook(named, tmp_path, everything):
+    folders = [answered(book, tmp_path / "out") for book in named][: 2 if everything else 1]
+    (tmp_path / "out/index.html").touch()
+    books = f"from reports import plans\nplans.notebooks = lambda: [*map(plans.Path, {[*map(str, named)]})]\n"
+    code = WITHOUT.replace("from reports.cli", f"{books}from reports.cli")
+    command = [sys.executable, "-c", code, "run"]
+    command += ["all" if everything else str(named[0]), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.stderr, done.returncode) == ("", 0)
+    told = [line for line in done.stdout.splitlines() if not line.endswith("index.html")]
+    assert told == [f"{one.parent.name}: there already: {one / 'report.html'}" for one in folders]
+
+
+def test_of_several_answers_the_newest_is_told(named, tmp_path):
+    asked = (str(named[0]), None, None, {"n": "2"}, tmp_path / "out")
+    assert plans.answered(*asked) is None
+    folders = [answered(named[0], tmp_path / "out", name, n="2") for name in ("", ".2", ".10")]
+    assert plans.answered(*asked) == folders[-1]
+
+
+def test_an_answer_on_other_data_is_none(named, tmp_path, album):
+    asked = (str(named[0]), None, None, {"dataset": str(album)}, tmp_path / "out")
+    folder = answered(named[0], tmp_path / "out", dataset=str(album))
+    assert plans.answered(*asked) == folder
+    (album / "cat" / "0.png").unlink()
+    assert plans.answered(*asked) is None
 
 
 def course(capsys, *arguments):

@@ -78,27 +78,50 @@ def _run(arguments) -> int:
     if arguments.jobs < 1:
         raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
+    asked = {name: (name, arguments.profile, arguments.file, given) for name in names}
+    there = {} if arguments.force else {name: plans.answered(*one, out) for name, one in asked.items()}
     # every plan is checked before the first one runs
-    planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
-    from .. import beside, litter, runs  # what follows takes minutes; a mistake is told without waiting for it
+    planned = {name: plans.plan(*one) for name, one in asked.items() if not there.get(name)}
+    for folder in filter(None, there.values()):
+        _told(folder, "there already")
+    codes = _answered(planned, out, arguments) if planned else [0]
+    if everything and (planned or not _current(out / "index.html")):
+        from ..overview import write_index
 
-    beside.end_with_parent()
-    litter.sweep(out)
-    if everything and arguments.jobs > 1:
-        # the last are the longest: begun first, none of them is left to run alone
-        codes = beside.run([["run", name, *_passed_on(arguments)] for name in names[::-1]], arguments.jobs)
-    else:
-        codes = [_one(plan, out, arguments.force) for plan in planned]
+        write_index(out)
     if everything:
-        print(runs.write_index(out))
+        print(out / "index.html")
     return 1 if 1 in codes else max(codes)
 
 
-def _one(plan, out: Path, force: bool) -> int:
+def _answered(planned: dict[str, plans.Plan], out: Path, arguments) -> list[int]:
+    """Run what has no answer yet; the exit code of each."""
+    from .. import beside, litter  # what follows takes minutes; all before it is told without waiting for it
+
+    beside.end_with_parent()
+    litter.sweep(out)
+    if arguments.notebook == "all" and arguments.jobs > 1:
+        # the last are the longest: begun first, none of them is left to run alone
+        return beside.run([["run", name, *_passed_on(arguments)] for name in [*planned][::-1]], arguments.jobs)
+    return [_one(plan, out, arguments.force) for plan in planned.values()]
+
+
+def _current(index: Path) -> bool:
+    """Whether no run came or went since the overview was written: that changes the folder of its notebook."""
+    return index.is_file() and all(
+        folder.stat().st_mtime_ns <= index.stat().st_mtime_ns for folder in index.parent.glob("[!.]*/")
+    )
+
+
+def _told(folder: Path, status: str) -> None:
+    print(f"{folder.parent.name}: {status}: {folder / 'report.html'}", flush=True)
+
+
+def _one(plan: plans.Plan, out: Path, force: bool) -> int:
     from .. import runs
 
     folder, status = runs.run(plan, out, force)
-    print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}", flush=True)
+    _told(folder, status)
     if status != "failed":
         return 0
     print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)
