@@ -10,7 +10,7 @@ from PIL import Image
 from test_page import CONTRAST, HOSTILE, browser_page  # noqa: F401
 
 from helpers.errors import CourseError
-from reports import agree, compare, plots, ranks, sweeps
+from reports import agree, compare, plans, plots, ranks, sweeps
 from reports.cli import main
 from reports.found import Found, Measure, everything, named, newest
 from reports.place import Place
@@ -320,18 +320,62 @@ def test_nothing_of_a_run_and_no_strangers_file_is_overwritten(kept, tmp_path):
     notes.write_text("mine", "utf-8")
     for page in (run.folder / "report.html", run.folder / "tables/x.html", stranger, notes.with_suffix(".html")):
         with pytest.raises(CourseError):
-            Place(page).check()
+            Place(page).check(tmp_path / "out")
     with pytest.raises(CourseError, match="ends in .html"):
-        Place(tmp_path / "page.pdf").check()
+        Place(tmp_path / "page.pdf").check(tmp_path / "out")
 
 
 def test_a_comparison_replaces_the_one_before(kept, tmp_path):
     place = Place(tmp_path / "c.html")
     for _ in range(2):
         compare.write(
-            [kept("a"), kept("b", resolution=7)] if not place.page.exists() else _read(tmp_path), place.check()
+            [kept("a"), kept("b", resolution=7)] if not place.page.exists() else _read(tmp_path),
+            place.check(tmp_path / "out"),
         )
     assert place.table.exists()
+
+
+TAKEN = {
+    "index.html": "that is the overview",
+    "claims.html": "the page of `course claims`",
+    "compare.html": "the page of `course compare`",
+    "01_focus/new/report.html": "the folders of runs go there",
+    "01_focus/a/new.html": "inside of the run a",
+    "01_focus/a/results.json": "inside of the run a",
+}
+COMMANDS = ("compare a b --to", "claims --to", "form 00 -o", "export a --to zip -o")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(words, name) for words in COMMANDS for name in TAKEN if name != f"{words.split()[0]}.html"],
+)
+def test_no_page_goes_where_the_generator_writes_by_itself(kept, out, capsys, monkeypatch, command, name):
+    monkeypatch.setattr(plans, "usual_out", lambda: out)
+    kept("a")
+    kept("b", resolution=7)
+    before = [*out.rglob("*")]
+    assert main([*command.split(), str(out / name)]) == 2
+    pages = ("compare", "claims")
+    told = "ends in .html" if command.startswith(pages) and not name.endswith(".html") else TAKEN[name]
+    assert told in capsys.readouterr().err
+    assert [*out.rglob("*")] == before
+
+
+def test_a_folder_of_reports_elsewhere_keeps_its_overview_too(kept, out, tmp_path, capsys):
+    kept("a")
+    kept("b", resolution=7)
+    command = ["compare", str(out / "01_focus/a"), str(out / "01_focus/b"), "--out", str(tmp_path / "new"), "--to"]
+    assert main([*command, str(out / "index.html")]) == 2
+    assert "that is the overview" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "site/index.html")]) == 0
+
+
+def test_runs_are_not_put_into_a_run(kept, capsys):
+    folder = kept("a").folder
+    for words in (["run", "00"], ["rerun", str(folder)]):
+        assert main([*words, "--out", str(folder / "new")]) == 2
+        assert "inside of the run a" in capsys.readouterr().err
 
 
 def _read(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from helpers import parameters
 from helpers.errors import CourseError, Missing
 
-from .. import plans, settings
+from .. import plans, settings, taken
 from . import data as cli_data
 from . import doctor, grid, handing, reading
 from .data import print_table
@@ -75,6 +75,7 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     given = dict(settings.parse(text) for text in arguments.given)
     everything, out = arguments.notebook == "all", arguments.out or plans.usual_out()
+    taken.outside("--out", out)
     if arguments.jobs < 1:
         raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]

@@ -42,7 +42,7 @@ def compare(arguments: argparse.Namespace) -> int:
         if failed := [one.folder.name for one in of_it if not one.finished]:
             print(f"course: left out, not finished: {', '.join(failed)}", file=sys.stderr)
         runs += [one for one in of_it if one.finished]
-    where = place.Place(arguments.to or out / "compare.html").check()
+    where = place.Place(arguments.to or out / "compare.html").check(out, "compare.html")
     print(comparison.write(runs, where))
     print(f"{where.page}\n{where.table}")
     return 0
@@ -56,7 +56,7 @@ def claims(arguments: argparse.Namespace) -> int:
     from .. import claims as ledger
     from .. import place
 
-    where = place.Place(arguments.to or out / "claims.html").check()
+    where = place.Place(arguments.to or out / "claims.html").check(out, "claims.html")
     said = ledger.write(out, where)
     left_out = f"; {said['failed']} left out, not finished" if said["failed"] else ""
     print(f"{said['claims']} claims over {said['runs']} runs{left_out}")
