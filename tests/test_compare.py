@@ -4,13 +4,14 @@ import csv
 import io
 import json
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 from test_page import CONTRAST, HOSTILE, browser_page  # noqa: F401
 
 from helpers.errors import CourseError
-from reports import agree, compare, plans, plots, ranks, sweeps
+from reports import agree, compare, grid, plans, plots, ranks, sweeps
 from reports.cli import main
 from reports.found import Found, Measure, everything, named, newest
 from reports.place import Place
@@ -193,6 +194,30 @@ def test_settings_on_other_data_are_not_ranked():
 def test_a_question_asked_again_is_no_second_seed():
     again = [Found(None, results("r", {"focus": estimate(0.5)})) for _ in range(3)]
     assert sweeps.sweep(again) is None
+
+
+def test_what_each_run_measured_of_its_own_value_is_one_metric(kept, tmp_path):
+    runs = [
+        kept(
+            f"{method}{seed}",
+            metrics={f"focus.{method}": estimate(at * (1 + seed / 1000))},
+            methods=[method],
+            seed=seed,
+        )
+        for method, at in (("lrp", 0.6), ("gradcam", 0.8))
+        for seed in range(3)
+    ]
+    whole = sweeps.sweep(runs)
+    assert sweeps.key_metrics(whole) == ["focus.(methods)"]
+    assert [one.measure.value for one in sweeps.points(whole, "focus.(methods)")] == pytest.approx([0.6006, 0.8008])
+    assert sweeps.best(whole, "focus.(methods)")[:2] == (1, "best")
+    compare.write(runs, Place(tmp_path / "c.html"))
+    assert "stands for the value that each run has of it" in (tmp_path / "c.html").read_text("utf-8")
+
+
+def test_a_metric_of_a_value_that_all_runs_have_keeps_its_name():
+    runs = [Found(None, results("r", {"focus.lrp": estimate(0.1 * k)}, methods=["lrp"], k=k)) for k in (1, 2)]
+    assert sweeps.key_metrics(sweeps.sweep(runs)) == ["focus.lrp"]
 
 
 def test_a_line_joins_numbers_but_not_words():
@@ -399,6 +424,82 @@ def test_a_notebooks_runs_are_compared_and_failed_ones_named(kept, out, capsys):
     assert "left out, not finished: c" in said.err
     assert (out / "compare.html").is_file()
     assert (out / "compare.csv").is_file()
+
+
+KNOBS = """lr: float = 0.1  # 0 to 1; a number
+seed: int = 0  # 0 to 99; draws"""
+
+
+@pytest.fixture
+def gridded(out, tmp_path):
+    """`gridded(done, failed)`: a grid's file of lr 0.1 and 0.2 with three seeds each, of which the first ones ran."""
+    cells = [
+        nbformat.v4.new_markdown_cell("# Demo"),
+        nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "demo.ipynb")
+    file = tmp_path / "grid.yaml"
+    file.write_text(f"notebook: {tmp_path / 'demo.ipynb'}\nsweep: {{lr: [0.1, 0.2]}}\nseeds: 3\n", "utf-8")
+
+    def made(done, failed=0):
+        for i, plan in enumerate(grid.read(file).plans[: done + failed]):
+            lr, seed = plan.values["lr"], plan.values["seed"]
+            status = "finished" if i < done else "failed"
+            whole = results(
+                plan.run_id,
+                {"focus": estimate(lr * (1 + seed / 1000))},
+                notebook="demo",
+                status=status,
+                lr=lr,
+                seed=seed,
+            ) | {"error": {"name": "ValueError", "message": "no maps <b>"}}
+            (folder := plan.folder(out)).mkdir(parents=True)
+            (folder / "results.json").write_text(json.dumps(whole), "utf-8")
+        return file
+
+    return made
+
+
+def test_the_runs_of_a_grid_are_compared_with_their_seeds_as_intervals(gridded, out, capsys):
+    assert main(["compare", "--grid", str(gridded(6)), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "6 runs of demo differ in" in said
+    assert "best setting, over its seeds, can be named for 1 of 1" in said
+    soup = BeautifulSoup((out / "compare.html").read_text("utf-8"), "html.parser")
+    assert "95 % intervals over 3 seeds" in soup.select_one(".chart figcaption").text
+    assert len(soup.select(".chart .whisker")) == 2
+    assert soup.find(id="lacking") is None
+
+
+def test_what_is_missing_of_a_grid_is_named(gridded, out, capsys):
+    file = gridded(3, failed=1)
+    questions = grid.read(file).plans
+    (questions[0].folder(out).with_name(f"{questions[0].run_id}.2")).mkdir()  # a forced run that has not finished
+    assert main(["compare", "--grid", str(file), "--out", str(out)]) == 0
+    assert "Of the grid 3 more have no finished run." in capsys.readouterr().out
+    table = BeautifulSoup((out / "compare.html").read_text("utf-8"), "html.parser").select_one(
+        "#lacking ~ .scroll table"
+    )
+    rows = [[cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])] for row in table.select("tbody tr")]
+    assert rows == [
+        [questions[3].run_id, "0.2", "0", "failed: ValueError: no maps <b>"],
+        [questions[4].run_id, "0.2", "1", "not run"],
+        [questions[5].run_id, "0.2", "2", "not run"],
+    ]
+
+
+def test_a_grid_with_too_few_answers_is_told_with_what_to_do(gridded, out, capsys):
+    assert main(["compare", "--grid", str(gridded(1)), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "1 run found" in said
+    assert "5 of the grid have none here (the first: not run). Run them: course grid FILE.yaml" in said
+
+
+def test_a_run_that_is_named_twice_counts_once(gridded, out, capsys):
+    file = gridded(3)
+    first = grid.read(file).plans[0].run_id
+    assert main(["compare", first, "--grid", str(file), "--notebook", "demo", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("3 runs of demo")
 
 
 # ------------------------------------------------------------------------------------- the CSV and the page

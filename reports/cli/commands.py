@@ -79,11 +79,11 @@ def _run(arguments) -> int:
     if arguments.jobs < 1:
         raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
-    asked = {name: (name, arguments.profile, arguments.file, given) for name in names}
-    there = {} if arguments.force else {name: plans.answered(*one, out) for name, one in asked.items()}
+    asked = [(name, arguments.profile, arguments.file, given) for name in names]
+    there = [None if arguments.force else plans.answered(*one, out) for one in asked]
     # every plan is checked before the first one runs
-    planned = {name: plans.plan(*one) for name, one in asked.items() if not there.get(name)}
-    for folder in filter(None, there.values()):
+    planned = [plans.plan(*one) for one, folder in zip(asked, there, strict=True) if not folder]
+    for folder in filter(None, there):
         _told(folder, "there already")
     codes = _answered(planned, out, arguments) if planned else [0]
     if everything and (planned or not _current(out / "index.html")):
@@ -95,7 +95,7 @@ def _run(arguments) -> int:
     return 1 if 1 in codes else max(codes)
 
 
-def _answered(planned: dict[str, plans.Plan], out: Path, arguments) -> list[int]:
+def _answered(planned: list[plans.Plan], out: Path, arguments) -> list[int]:
     """Run what has no answer yet; the exit code of each."""
     from .. import beside, litter  # what follows takes minutes; all before it is told without waiting for it
 
@@ -103,8 +103,9 @@ def _answered(planned: dict[str, plans.Plan], out: Path, arguments) -> list[int]
     litter.sweep(out)
     if arguments.notebook == "all" and arguments.jobs > 1:
         # the last are the longest: begun first, none of them is left to run alone
-        return beside.run([["run", name, *_passed_on(arguments)] for name in [*planned][::-1]], arguments.jobs)
-    return [_one(plan, out, arguments.force) for plan in planned.values()]
+        commands = [["run", str(plan.notebook), *_passed_on(arguments)] for plan in planned[::-1]]
+        return beside.run(commands, arguments.jobs)
+    return [_one(plan, out, arguments.force) for plan in planned]
 
 
 def _current(index: Path) -> bool:
