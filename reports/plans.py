@@ -122,9 +122,8 @@ def profile_values(profile: str | None, stem: str) -> dict:
 def _run_id(path: Path, known: list[parameters.Parameter], values: dict, place: Callable[[str], Path]) -> str:
     """A hash of the question: code, parameters, data and weights. `place` says where a data set lies."""
     digest = hashlib.sha256()
-    digest.update("\0".join("".join(cell["source"]) for cell in _cells(path)).encode())
-    for file in sorted([*(REPO / "helpers").rglob("*.py"), *(REPO / "data_scripts").rglob("*.py")]):
-        digest.update(file.read_bytes())
+    for code in _code(path).values():
+        digest.update(code)
     digest.update(json.dumps(values, sort_keys=True).encode())
     for parameter in known:
         for value in values[parameter.name] if parameter.many else [values[parameter.name]]:
@@ -135,6 +134,19 @@ def _run_id(path: Path, known: list[parameters.Parameter], values: dict, place: 
                 with found.open("rb") as opened:
                     digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()[:10]
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """A short hash of all the code that a run of this notebook depends on."""
+    return {name: hashlib.sha256(code).hexdigest()[:12] for name, code in _code(path).items()}
+
+
+def _code(path: Path) -> dict[str, bytes]:
+    """The sources that an id depends on."""
+    packages = ("helpers", "data_scripts")
+    modules = sorted(file for package in packages for file in (REPO / package).rglob("*.py"))
+    notebook = "\0".join("".join(cell["source"]) for cell in _cells(path))
+    return {"notebook": notebook.encode(), " and ".join(packages): b"".join(file.read_bytes() for file in modules)}
 
 
 def _file(value: str) -> Path | None:

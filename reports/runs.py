@@ -18,11 +18,11 @@ from helpers import door
 from helpers.errors import CourseError
 from helpers.files import locked, owned, remove, room, writable, write_text
 
-from . import page
+from . import page, times
 from .execute import execute
 from .kept import cover, finished, reason, results
 from .overview import write_index
-from .plans import OUT, PROFILES, REPO, Plan, notebook, notebooks, plan, profile_values, title
+from .plans import OUT, PROFILES, REPO, Plan, hashes, notebook, notebooks, plan, profile_values, title
 
 __all__ = ["OUT", "PROFILES", "REPO", "Plan", "notebook", "notebooks", "plan", "profile_values", "title"]
 __all__ += ["reason", "results", "run", "write_index"]
@@ -119,6 +119,9 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
         "started": started.isoformat(timespec="seconds"),
         "wall_s": round(time.perf_counter() - clock, 1),
         "git_commit": _commit(),
+        "code": hashes(plan.notebook),
+        "sections": times.sections(timed := times.cells(book)),
+        "cells": timed,
     }
     text, incomplete = (
         json.dumps(one, indent=1, ensure_ascii=False) for one in (whole, whole | {"status": "incomplete"})

@@ -1,7 +1,9 @@
 """The packages `reports` and helpers/run.py: from a question to a folder that is whole, or to an error that helps."""
 
+import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,11 +11,12 @@ import time
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from known import course_started, few_for_embedded
 
 from helpers import door
 from helpers.errors import CourseError
-from reports import cli, plans
+from reports import cli, plans, times
 from reports import runs as reports
 
 CELLS = {
@@ -103,6 +106,86 @@ def test_results_hold_parameters_metrics_claims_provenance_and_status(finished):
     assert {"versions", "git_commit", "seed", "device", "wall_s", "peak_mb", "data", "weights"} <= set(
         results["provenance"]
     )
+
+
+def test_a_run_notes_how_long_each_cell_and_section_took(finished):
+    past = reports.results(finished)["provenance"]
+    assert [one["about"] for one in past["cells"]] == [
+        "size: int = 3  # 1 to 9; how many rows",
+        "Parameters",
+        "from helpers.run import start",
+        "import os, signal, time",
+        'if fail == "bug":',
+        "run.claims()",
+    ]
+    assert [one["cell"] for one in past["cells"]] == [1, 2, 3, 4, 5, 6]
+    (section,) = past["sections"]
+    assert (section["section"], section["cells"]) == ("A demo", 6)
+    assert section["seconds"] == pytest.approx(sum(one["seconds"] for one in past["cells"]))
+    assert 0 < section["seconds"] < past["wall_s"]
+    assert set(past["code"]) == {"notebook", "helpers and data_scripts"}
+
+
+def test_the_record_of_the_page_tells_what_was_changed_and_what_took_how_long(finished):
+    soup = BeautifulSoup((finished / "report.html").read_text("utf-8"), "html.parser")
+    record = soup.select_one("details.record")
+    entries = {entry.dt.text: entry.dd.get_text(" ", strip=True) for entry in record.select("dl > div")}
+    assert entries["changed from the defaults"] == "size 4"
+    assert {"peak_mb", "wall_s", "code"} <= set(entries)
+    assert not {"cells", "sections"} & set(entries)
+    by_section, by_cell = record.select("table")
+    assert by_section.caption.text.startswith("Time by section: ")
+    assert [row.th.text for row in by_section.select("tbody tr")] == ["A demo"]
+    seconds = [float(row.select("td")[-1].text) for row in by_cell.select("tbody tr")]
+    assert len(seconds) == 6
+    assert seconds == sorted(seconds, reverse=True)
+
+
+def test_the_results_inside_the_page_are_those_of_the_folder(finished):
+    soup = BeautifulSoup((finished / "report.html").read_text("utf-8"), "html.parser")
+    inside = soup.select_one("a[download='results.json']")["href"].partition("base64,")[2]
+    assert base64.b64decode(inside) == (finished / "results.json").read_bytes()
+
+
+def test_sections_are_headings_and_comments_in_code_are_none():
+    def cell(kind, source, took=None):
+        made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}[kind](source)
+        made.metadata["papermill"] = {"duration": took}
+        return made
+
+    book = nbformat.v4.new_notebook(
+        cells=[
+            cell("code", "a", 1.0),
+            cell("markdown", "# T\n\n## 1 · One ##\n```\n# no heading\n```\n", 0.1),
+            cell("code", "# First", 2.0),
+            cell("markdown", "no heading #"),
+            cell("code", "b", 0.25),
+            cell("markdown", "## 2 · Two"),
+            cell("code", "c"),  # did not run
+            cell("markdown", "## 3 · Three"),
+            cell("code", "def f(x):", 0.5),
+        ]
+    )
+    each = times.cells(book)
+    assert [(one["section"], one["about"]) for one in each] == [
+        ("", "a"), ("1 · One", "First"), ("1 · One", "b"), ("3 · Three", "f(x)"),
+    ]  # fmt: skip
+    assert times.sections(each) == [
+        {"section": "", "cells": 1, "seconds": 1.0},
+        {"section": "1 · One", "cells": 2, "seconds": 2.25},
+        {"section": "3 · Three", "cells": 1, "seconds": 0.5},
+    ]
+
+
+def test_timing_is_told_also_of_a_run_that_is_there(finished, capsys):
+    asked = [str(finished.parents[2] / "demo.ipynb"), "-p", "size=4", "--out", str(finished.parents[1]), "--timing"]
+    assert cli.main(["run", *asked]) == 0
+    said = capsys.readouterr().out
+    past = reports.results(finished)["provenance"]
+    assert "there already" in said
+    assert f"demo: {past['wall_s']:.1f} s, of which {past['sections'][0]['seconds']:.1f} s in cells" in said
+    assert re.search(r"^\d+\.\d +6 +A demo$", said, re.M)
+    assert re.search(r"^\d+\.\d +\[4\] +A demo +import os, signal, time$", said, re.M)
 
 
 def test_tables_are_kept_at_full_precision(finished):

@@ -8,10 +8,12 @@ from pathlib import Path
 from helpers import parameters
 from helpers.errors import CourseError, Missing
 
-from .. import plans, settings, taken
+from .. import kept, plans, settings, taken
 from . import data as cli_data
 from . import doctor, grid, handing, reading
 from .data import print_table
+
+LONGEST = 10  # cells that `--timing` names
 
 
 def act(argv: list[str] | None = None) -> int:
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, help="where reports go (reports/out; $COURSE_DATA/reports if that is read-only)"
     )
     act.add_argument("--force", action="store_true", help="run again, beside the finished run")
+    act.add_argument("--timing", action="store_true", help="say which sections and cells of it took how long")
     act.add_argument(
         "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
     )
@@ -80,11 +83,12 @@ def _run(arguments) -> int:
         raise CourseError(f"--jobs is {arguments.jobs}; it needs a whole number from 1. It is how many run at a time")
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
     asked = [(name, arguments.profile, arguments.file, given) for name in names]
-    there = [None if arguments.force else plans.answered(*one, out) for one in asked]
-    # every plan is checked before the first one runs
-    planned = [plans.plan(*one) for one, folder in zip(asked, there, strict=True) if not folder]
-    for folder in filter(None, there):
-        _told(folder, "there already")
+    # every plan is checked before the first one runs; what is answered needs none
+    known = [(None if arguments.force else plans.answered(*one, out)) or plans.plan(*one) for one in asked]
+    planned = [one for one in known if isinstance(one, plans.Plan)]
+    for folder in known:
+        if isinstance(folder, Path):
+            _told(folder, "there already")
     codes = _answered(planned, out, arguments) if planned else [0]
     if everything and (planned or not _current(out / "index.html")):
         from ..overview import write_index
@@ -92,6 +96,9 @@ def _run(arguments) -> int:
         write_index(out)
     if everything:
         print(out / "index.html")
+    for one in known if arguments.timing else []:
+        for folder in [one] if isinstance(one, Path) else kept.made(one.folder(out))[-1:]:
+            _timed(folder)
     return 1 if 1 in codes else max(codes)
 
 
@@ -117,6 +124,23 @@ def _current(index: Path) -> bool:
 
 def _told(folder: Path, status: str) -> None:
     print(f"{folder.parent.name}: {status}: {folder / 'report.html'}", flush=True)
+
+
+def _timed(folder: Path) -> None:
+    """Seconds by section, and the ten cells that took longest."""
+    found = kept.results(folder)
+    past = found.get("provenance") or {}
+    if not past.get("cells"):
+        print(f"\n{folder}: which cells took how long was not noted")
+        return
+    inside = sum(one["seconds"] for one in past["sections"])
+    print(f"\n{found['notebook']}: {past['wall_s']:.1f} s, of which {inside:.1f} s in cells")
+    rows = [(f"{one['seconds']:.1f}", str(one["cells"]), one["section"]) for one in past["sections"]]
+    print_table([("seconds", "cells", "section"), *rows])
+    longest = sorted(past["cells"], key=lambda one: -one["seconds"])[:LONGEST]
+    named = [(f"{one['seconds']:.1f}", f"[{one['cell']}]", one["section"], one["about"]) for one in longest]
+    print()
+    print_table([("seconds", "cell", "section", "what it is about"), *named])
 
 
 def _one(plan: plans.Plan, out: Path, force: bool) -> int:
