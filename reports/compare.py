@@ -11,7 +11,7 @@ from PIL import Image
 
 from helpers.errors import CourseError
 
-from . import agree, plots, ranks, said, sweeps
+from . import agree, plots, ranks, said, sieve, sweeps
 from .claims import counts, ledger
 from .found import Found, Lacking, key, link
 from .place import Place
@@ -94,12 +94,14 @@ def _book(name: str, found: dict[str, Found], page: Path) -> dict[str, Any]:
         }
         for label, run in found.items()
     }  # fmt: skip
-    metrics = _metrics(found)
+    metrics, groups = _metrics(found), {label: [*data].index(run.data) + 1 for label, run in found.items()}
+    shown = [one for one in metrics if one["key"]][:FIRST]
     return {
         "name": name, "title": str(runs[-1].results.get("title") or name), "runs": about, "many": len(runs) > BESIDE,
         "differ": {p: values[p] for p in differ}, "same": {p: runs[0].parameters.get(p) for p in same},
         "data": [{"names": _names(group, found), "runs": group} for group in data.values()],
-        "metrics": metrics, "open": OPEN, "key": [one for one in metrics if one["key"]][:FIRST],
+        "metrics": metrics, "open": OPEN, "key": shown,
+        "sieve": sieve.data(found, differ, groups if len(data) > 1 else {}, shown) if len(runs) > BESIDE else None,
         "sweep": _sweep(runs), "beside": BESIDE, "figures": _figures(found) if len(runs) <= BESIDE else [],
         "claims": _claims(found), "again": _again(found),
         "versions": sorted({str(run.provenance.get("git_commit") or "not noted") for run in runs}),

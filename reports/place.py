@@ -10,7 +10,7 @@ from helpers.errors import CourseError
 from helpers.files import write_text
 
 from . import taken
-from .page import Exporter
+from .page import Exporter, dressed
 
 MARK = '<meta name="generator" content="course: read from many runs">'  # by which we know a page of ours
 
@@ -43,7 +43,9 @@ class Place:
 
     def write(self, template: str, shown: dict[str, Any], table: str) -> None:
         """The page, one of our templates with what it shows, and the CSV. Raises CourseError where none can be."""
-        html = Exporter().environment.get_template(template).render(mark=Markup(MARK), csv=self.table.name, **shown)
+        environment = Exporter().environment
+        environment.globals.update(dressed("page", "sieve"))
+        html = environment.get_template(template).render(mark=Markup(MARK), csv=self.table.name, **shown)
         try:
             write_text(self.table, table)
             write_text(self.page, html)
