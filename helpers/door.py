@@ -58,7 +58,7 @@ def _registered() -> dict[str, EntryPoint]:
 
 def located(dataset: str | Path) -> Path:
     """Where a data set is or will be, nothing made. Raises CourseError saying what to do when there is none."""
-    return _place(dataset, lambda script: script.located(data_root()))
+    return _place(dataset, lambda script: script.load().located(data_root()))
 
 
 def find(dataset: str | Path) -> Path:
@@ -66,10 +66,15 @@ def find(dataset: str | Path) -> Path:
 
     Nothing is downloaded. Raises CourseError as `located` does.
     """
-    return _place(dataset, lambda script: script.find(data_root()))
+    return _place(dataset, lambda script: script.load().find(data_root()))
 
 
-def _place(dataset: str | Path, of: Callable[[Script], Path]) -> Path:
+def prepared(dataset: str | Path) -> Path:
+    """Where a data set lies that was made ready before; its script is not asked, which may bring pandas and torch."""
+    return _place(dataset, lambda script: data_root() / script.name)
+
+
+def _place(dataset: str | Path, of: Callable[[EntryPoint], Path]) -> Path:
     name, known = str(dataset), scripts()
     if not name.strip():  # as a shell's variable that is not set; "" would be the folder where we are
         raise CourseError("data set: its name is empty. Give a name, a folder or a picture")
@@ -80,7 +85,7 @@ def _place(dataset: str | Path, of: Callable[[Script], Path]) -> Path:
                 raise CourseError(f"data set {readable(name)}: its name is not UTF-8, or has a newline; rename it")
             return place
     if name in known:
-        return of(known[name].load())
+        return of(known[name])
     raise CourseError(
         f"data set `{name}`: no such folder or prepared data set, nor a picture.{nearest(name, known)} "
         f"Give a picture, a folder (with index.csv, one sub-folder per class, or only pictures) or one of: "

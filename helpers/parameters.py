@@ -95,6 +95,20 @@ def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dic
     It is a Missing when nothing is wrong but files that have to be got. Defaults are looked up last: a mistake in a
     number is told without waiting for torch.
     """
+    known, given = _given(name, parameters, values)
+    changed = {key for key, value in given.items() if value != known[key].default}
+    for looked_up in (changed, set(known)):
+        found = _checked(name, known, given, looked_up)
+    return found
+
+
+def typed(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dict[str, Any]:
+    """What `check` gives, where nobody looks up whether there are such data sets, networks and files."""
+    return _checked(name, *_given(name, parameters, values), set())
+
+
+def _given(name: str, parameters: list[Parameter], values: dict[str, Any]) -> tuple[dict, dict]:
+    """The parameters by name, and `values` with lists where those are wanted."""
     known = {p.name: p for p in parameters}
     if unknown := [key for key in values if key not in known]:
         lines = [f"{name}: unknown parameter `{key}`.{nearest(key, known)}" for key in unknown]
@@ -102,11 +116,7 @@ def check(name: str, parameters: list[Parameter], values: dict[str, Any]) -> dic
     if lost := [key for key, value in values.items() if not _is_utf8(value)]:
         said = [f"{name}: parameter `{key}` is {readable(str(values[key]))}, which is not UTF-8" for key in lost]
         raise CourseError("\n".join([*said, "If it names a file or a folder, rename that"]))
-    given = {key: _listed(known[key], value) for key, value in values.items()}
-    changed = {key for key, value in given.items() if value != known[key].default}
-    for looked_up in (changed, set(known)):
-        found = _checked(name, known, given, looked_up)
-    return found
+    return known, {key: _listed(known[key], value) for key, value in values.items()}
 
 
 def _checked(name: str, known: dict[str, Parameter], given: dict[str, Any], looked_up: set[str]) -> dict[str, Any]:

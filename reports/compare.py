@@ -11,9 +11,9 @@ from PIL import Image
 
 from helpers.errors import CourseError
 
-from . import agree, plots, ranks, said, sweeps
+from . import agree, plots, ranks, said, sieve, sweeps
 from .claims import counts, ledger
-from .found import Found, key, link
+from .found import Found, Lacking, key, link
 from .place import Place
 
 BESIDE = 12  # runs that stand in columns; of more, each has a row, with the first metrics only
@@ -25,17 +25,33 @@ SHARP = 1100  # pixels of the longer side of a figure
 FIXED = ("run", "notebook", "metric", "value", "low", "high", "chance", "n", "of", "better", "data", "status")
 
 
-def write(found: Sequence[Found], place: Place) -> str:
-    """The comparison as a page and a tidy CSV; what it comes to, in a line. Raises CourseError for fewer than two."""
+def write(found: Sequence[Found], place: Place, lacking: Sequence[Lacking] = ()) -> str:
+    """The comparison as a page and a tidy CSV; what it comes to, in a line. Raises CourseError for fewer than two.
+
+    `lacking` are the questions of a grid that have no finished run: the page names them.
+    """
     if len(found) < 2:
-        raise CourseError(f"compare: {len(found)} run given; it needs two or more: RUN RUN ..., or --notebook 01")
+        few = f"compare: {len(found)} run{'' if len(found) == 1 else 's'} found; it needs two or more"
+        raise CourseError(f"{few}: RUN RUN ..., --notebook 01 or --grid FILE.yaml{_advice(lacking)}")
     labels = labelled(found)
     books = {name: {a: run for a, run in labels.items() if run.notebook == name} for name in _notebooks(found)}
     described = [_book(name, runs, place.page) for name, runs in books.items()]
-    answer = " ".join(map(_answer, described))
+    more = [f"Of the grid {len(lacking)} more have no finished run."] if lacking else []
+    answer = " ".join([*map(_answer, described), *more])
     shown = {"books": described, "runs": len(found), "answer": answer, "rules": (ranks.RULE, sweeps.RULE)}
+    shown["lacking"] = lacking
     place.write("compare.html.j2", shown | {"agree": agree.agreement(labels)}, tidy(labels))
     return answer
+
+
+def _advice(lacking: Sequence[Lacking]) -> str:
+    """What to do about a grid that has too few answers."""
+    if not lacking:
+        return ""
+    return (
+        f". {len(lacking)} of the grid have none here (the first: {lacking[0].why}). Run them: course grid FILE.yaml, "
+        "with the same --out; where code, data or weights have changed since, they are other questions now"
+    )
 
 
 def labelled(found: Sequence[Found]) -> dict[str, Found]:
@@ -78,12 +94,14 @@ def _book(name: str, found: dict[str, Found], page: Path) -> dict[str, Any]:
         }
         for label, run in found.items()
     }  # fmt: skip
-    metrics = _metrics(found)
+    metrics, groups = _metrics(found), {label: [*data].index(run.data) + 1 for label, run in found.items()}
+    shown = [one for one in metrics if one["key"]][:FIRST]
     return {
         "name": name, "title": str(runs[-1].results.get("title") or name), "runs": about, "many": len(runs) > BESIDE,
         "differ": {p: values[p] for p in differ}, "same": {p: runs[0].parameters.get(p) for p in same},
         "data": [{"names": _names(group, found), "runs": group} for group in data.values()],
-        "metrics": metrics, "open": OPEN, "key": [one for one in metrics if one["key"]][:FIRST],
+        "metrics": metrics, "open": OPEN, "key": shown,
+        "sieve": sieve.data(found, differ, groups if len(data) > 1 else {}, shown) if len(runs) > BESIDE else None,
         "sweep": _sweep(runs), "beside": BESIDE, "figures": _figures(found) if len(runs) <= BESIDE else [],
         "claims": _claims(found), "again": _again(found),
         "versions": sorted({str(run.provenance.get("git_commit") or "not noted") for run in runs}),
@@ -121,6 +139,7 @@ def _sweep(runs: list[Found]) -> dict[str, Any] | None:
     shown: dict[str, Any] = {"parameters": swept.parameters, "settings": len(swept.settings), "first": FIRST}
     shown["plots"] = [draw(swept, name, made[name]) for name in made] if draw and len(swept.settings) > 1 else []
     shown["more"] = len(names) - len(made)
+    shown["stands_for"] = [one for one in swept.parameters if any(name.endswith(f".({one})") for name in made)]
     if swept.repeated:
         shown["seeds"] = [len(runs) for runs in swept.runs]
         shown["names"] = [" · ".join(map(said.show, setting)) or "all" for setting in swept.settings]

@@ -12,9 +12,23 @@ from typing import Any
 from markupsafe import Markup
 
 from helpers import parameters
+from helpers.errors import CourseError
+from helpers.files import write_text
 from helpers.parameters import Parameter
 
 from . import page, plans
+
+MARK = '<meta name="generator" content="course: form">'  # by which we know a form of ours
+
+
+def write(notebook: Path, file: Path) -> None:
+    """The page as a file. Raises CourseError where something else would be lost, and where none can be written."""
+    if file.is_file() and MARK not in file.read_text(encoding="utf-8", errors="replace")[:100_000]:
+        raise CourseError(f"-o {file}: there already, and no form. Name another file")
+    try:
+        write_text(file, html(notebook))
+    except OSError as error:
+        raise CourseError(f"-o {file}: cannot be written ({error.strerror}). Name another file") from None
 
 
 def html(notebook: Path) -> str:
@@ -26,6 +40,7 @@ def html(notebook: Path) -> str:
     )
     ours = notebook in plans.notebooks()
     return environment.get_template("form.html.j2").render(
+        mark=Markup(MARK),
         title=plans.title(notebook),
         notebook=notebook.stem,
         command=f"course run {shlex.quote(notebook.stem if ours else str(notebook))}",

@@ -12,7 +12,7 @@ from typing import Any
 from helpers import door
 from helpers.errors import CourseError, nearest
 
-from . import plans, runs
+from . import grid, kept, plans
 
 WORDS = ("holds", "does not hold", "cannot tell", "not judged", "")  # of a verdict; older runs have none
 
@@ -116,9 +116,39 @@ def of_notebook(name: str, out: Path) -> list[Found]:
     return found
 
 
+@dataclass(frozen=True)
+class Lacking:
+    """A question of a grid that has no finished run: its id, why, and what the grid varies of it."""
+
+    run_id: str
+    why: str
+    values: dict[str, Any]
+
+
+def of_grid(file: Path, out: Path) -> tuple[list[Found], list[Lacking]]:
+    """The finished runs of a grid's file below `out`, of each question the newest, and the questions that have none.
+
+    Raises CourseError for a file that is wrong.
+    """
+    asked = grid.read(file)
+    done = {plan.run_id: kept.finished(plan.folder(out)) for plan in asked.plans}
+    lacking = [
+        Lacking(plan.run_id, _why(plan.folder(out)), asked.differs(plan))
+        for plan in asked.plans
+        if not done[plan.run_id]
+    ]
+    return [_read(folders[-1].resolve()) for folders in done.values() if folders], lacking
+
+
+def _why(folder: Path) -> str:
+    """Why there is no finished run in a folder."""
+    status = kept.results(folder).get("status")
+    return f"failed: {kept.reason(folder)}" if status == "failed" else str(status or "not run")
+
+
 def everything(out: Path) -> list[Found]:
     """Every run below `out` that can be read, oldest first."""
-    there = [Found(folder.resolve(), runs.results(folder)) for folder in _folders(out)]
+    there = [Found(folder.resolve(), kept.results(folder)) for folder in _folders(out)]
     return sorted((one for one in there if _whole(one)), key=_started)
 
 
@@ -181,7 +211,7 @@ def _folders(out: Path) -> list[Path]:
 
 
 def _read(folder: Path) -> Found:
-    found = Found(folder, runs.results(folder))
+    found = Found(folder, kept.results(folder))
     if not _whole(found):
         raise CourseError(f"{folder}: no run that can be read: its results.json is missing or broken. Run it again")
     return found

@@ -13,6 +13,17 @@ def results(folder: Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def made(folder: Path) -> list[Path]:
+    """The runs of one question: its folder, and those that `--force` put beside it; the newest last."""
+    beside = sorted(folder.parent.glob(f"{folder.name}.[0-9]*"), key=lambda one: (len(one.name), one.name))
+    return [one for one in (folder, *beside) if one.is_dir()]
+
+
+def finished(folder: Path) -> list[Path]:
+    """Those of them that are finished."""
+    return [one for one in made(folder) if results(one).get("status") == "finished"]
+
+
 def reason(folder: Path) -> str:
     """Why the run in this folder failed, in a line or two."""
     error = results(folder)["error"]

@@ -39,7 +39,7 @@ def index(rows: list[dict], others: list[str] | None = None) -> str:
     """
     rows = sorted(rows, key=_newness, reverse=True)
     environment = Exporter().environment
-    environment.globals.update(dressed("page", "overview"))
+    environment.globals.update(dressed("page", "sieve", "overview"))
     template = environment.get_template("overview.html.j2")
     html = template.render(notebooks=by_notebook(rows), rows=rows, data=_data(rows), others=others)
     return html.encode(errors="replace").decode()  # a name on disk need not be text

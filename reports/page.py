@@ -49,9 +49,8 @@ def _wide(png: bytes) -> bool:
 
 def dressed(*names: str) -> dict[str, Any]:
     """The style and the one script of a page, from files of these names in template/, and the hash for its policy."""
-    css, script = (
-        "".join((TEMPLATE / f"{name}.{kind}").read_text("utf-8") for name in names) for kind in ("css", "js")
-    )
+    files = {kind: [TEMPLATE / f"{name}.{kind}" for name in names] for kind in ("css", "js")}
+    css, script = ("".join(one.read_text("utf-8") for one in some if one.is_file()) for some in files.values())
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {"css": Markup(css), "script": Markup(script), "script_hash": digest}
 

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from helpers.errors import CourseError
 from helpers.files import write_text
 
-from .page import Exporter
+from . import ours
+from .page import Exporter, dressed
 
 MARK = '<meta name="generator" content="course: read from many runs">'  # by which we know a page of ours
 
@@ -24,13 +25,14 @@ class Place:
     def table(self) -> Path:
         return self.page.with_suffix(".csv")
 
-    def check(self) -> "Place":
-        """This place, if it may be written. Raises CourseError where something else would be lost."""
+    def check(self, out: Path, own: str = "") -> "Place":
+        """This place, if it may be written. Raises CourseError where something else would be lost.
+
+        `out` is where reports are, `own` the name that the page has there by itself.
+        """
         if self.page.suffix != ".html":
             raise CourseError(f"--to {self.page}: expected a file that ends in .html; its CSV is written beside it")
-        above = [one for one in self.page.absolute().parents if (one / "results.json").is_file()]
-        if above:
-            raise CourseError(f"--to {self.page}: lies in the folder of a run, which stays as it is. Choose another")
+        ours.refuse("--to", self.page, out, own)
         if self.page.is_dir() or self.table.is_dir():
             raise CourseError(f"--to {self.page}: there is a folder of that name. Choose another")
         if self.page.exists() and not self._ours():
@@ -41,7 +43,9 @@ class Place:
 
     def write(self, template: str, shown: dict[str, Any], table: str) -> None:
         """The page, one of our templates with what it shows, and the CSV. Raises CourseError where none can be."""
-        html = Exporter().environment.get_template(template).render(mark=Markup(MARK), csv=self.table.name, **shown)
+        environment = Exporter().environment
+        environment.globals.update(dressed("page", "sieve"))
+        html = environment.get_template(template).render(mark=Markup(MARK), csv=self.table.name, **shown)
         try:
             write_text(self.table, table)
             write_text(self.page, html)

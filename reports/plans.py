@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from helpers.door import REPO
 from helpers.errors import CourseError, nearest
 from helpers.files import writable
 
-from . import settings
+from . import kept, settings
 
 OUT = REPO / "reports" / "out"
 PROFILES = REPO / "reports" / "profiles"
@@ -77,12 +78,37 @@ def title(path: Path) -> str:
 
 def plan(name: str, profile: str | None = None, file: Path | None = None, given: dict | None = None) -> Plan:
     """Check everything that can be checked before a kernel starts; raises CourseError with what is wrong."""
+    path, known, asked = _asked(name, profile, file, given)
+    values = _absolute(known, parameters.check(path.stem, known, asked))
+    return Plan(path, profile, known, values, _run_id(path, known, values, door.find))
+
+
+def answered(name: str, profile: str | None, file: Path | None, given: dict, out: Path) -> Path | None:
+    """The newest finished run of this question below `out`: told without torch, and without making data ready.
+
+    None where there is none, and where it cannot be told so, as of a mistake or data that are not there: ask `plan`.
+    What a finished run named was looked up when it ran, and its id says that code, data and weights are the same.
+    """
+    try:
+        path, known, asked = _asked(name, profile, file, given)
+        values = _absolute(known, parameters.typed(path.stem, known, asked))
+        found = kept.finished(out / path.stem / _run_id(path, known, values, door.prepared))
+    except CourseError:
+        return None
+    return found[-1] if found else None
+
+
+def _asked(
+    name: str, profile: str | None, file: Path | None, given: dict | None
+) -> tuple[Path, list[parameters.Parameter], dict]:
+    """The notebook, what it can be asked, and what is asked: by the profile, the file, and what is `given`."""
     path = notebook(name)
-    known = parameters.read(path)
     values = {**profile_values(profile, path.stem), **(settings.read(file) if file else {}), **(given or {})}
-    values = parameters.check(path.stem, known, {k: settings.expanded(v) for k, v in values.items()})
-    values |= {p.name: settings.absolute(values[p.name], p.bounds) for p in known if p.item == "str"}
-    return Plan(path, profile, known, values, _run_id(path, known, values))
+    return path, parameters.read(path), {key: settings.expanded(value) for key, value in values.items()}
+
+
+def _absolute(known: list[parameters.Parameter], values: dict) -> dict:
+    return values | {p.name: settings.absolute(values[p.name], p.bounds) for p in known if p.item == "str"}
 
 
 def profile_values(profile: str | None, stem: str) -> dict:
@@ -98,21 +124,34 @@ def profile_values(profile: str | None, stem: str) -> dict:
     return values[stem] or {}
 
 
-def _run_id(path: Path, known: list[parameters.Parameter], values: dict) -> str:
-    """A hash of the question: code, parameters, data and weights."""
+def _run_id(path: Path, known: list[parameters.Parameter], values: dict, place: Callable[[str], Path]) -> str:
+    """A hash of the question: code, parameters, data and weights. `place` says where a data set lies."""
     digest = hashlib.sha256()
-    digest.update("\0".join("".join(cell["source"]) for cell in _cells(path)).encode())
-    for file in sorted([*(REPO / "helpers").rglob("*.py"), *(REPO / "data_scripts").rglob("*.py")]):
-        digest.update(file.read_bytes())
+    for code in _code(path).values():
+        digest.update(code)
     digest.update(json.dumps(values, sort_keys=True).encode())
     for parameter in known:
         for value in values[parameter.name] if parameter.many else [values[parameter.name]]:
             if value and str(parameter.bounds).startswith("data set"):
-                digest.update(door.manifest(value).encode())
+                digest.update(door.manifest(place(value)).encode())
             with_prefix = str(value).partition(":")[2] if str(parameter.bounds).startswith("model") else ""
             if (parameter.bounds == "weights" or with_prefix) and (found := _file(with_prefix or value)):
-                digest.update(hashlib.sha256(found.read_bytes()).digest())
+                with found.open("rb") as opened:
+                    digest.update(hashlib.file_digest(opened, "sha256").digest())
     return digest.hexdigest()[:10]
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """A short hash of all the code that a run of this notebook depends on."""
+    return {name: hashlib.sha256(code).hexdigest()[:12] for name, code in _code(path).items()}
+
+
+def _code(path: Path) -> dict[str, bytes]:
+    """The sources that an id depends on."""
+    packages = ("helpers", "data_scripts")
+    modules = sorted(file for package in packages for file in (REPO / package).rglob("*.py"))
+    notebook = "\0".join("".join(cell["source"]) for cell in _cells(path))
+    return {"notebook": notebook.encode(), " and ".join(packages): b"".join(file.read_bytes() for file in modules)}
 
 
 def _file(value: str) -> Path | None:

@@ -12,6 +12,7 @@ from . import handed, plans, runs, settings
 
 MISSING = "not there"
 TOLERANCE = 1e-4  # of the larger value: float32 added up in another order is off by 1e-6 to 1e-5; one picture by more
+MEASURED = ("started", "wall_s", "peak_mb", "sections", "cells")  # of provenance: other each time
 SMALLEST = 1e-9  # what is this close is the same number, however small both are
 
 
@@ -72,7 +73,7 @@ def changed(folder: Path, plan: plans.Plan, then: dict, now: dict) -> list[str]:
     before, after = _flat(then.get("provenance") or {}), _flat(now.get("provenance") or {})
     for key in {**before, **after}:
         a, b = before.get(key), after.get(key)
-        if a != b and key.split(".")[0] not in ("started", "wall_s", "peak_mb"):
+        if a != b and key.split(".")[0] not in MEASURED:
             lines.append(f"{key.replace('_', ' ')}: {_said(a)} then, {_said(b)} now")
     return lines
 

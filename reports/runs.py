@@ -19,11 +19,11 @@ from helpers import door
 from helpers.errors import CourseError
 from helpers.files import locked, owned, remove, room, writable, write_text
 
-from . import page
+from . import page, times
 from .execute import execute
-from .kept import cover, reason, results
+from .kept import cover, finished, reason, results
 from .overview import write_index
-from .plans import OUT, PROFILES, REPO, Plan, notebook, notebooks, plan, profile_values, title
+from .plans import OUT, PROFILES, REPO, Plan, hashes, notebook, notebooks, plan, profile_values, title
 
 __all__ = ["OUT", "PROFILES", "REPO", "Plan", "notebook", "notebooks", "plan", "profile_values", "title"]
 __all__ += ["reason", "results", "run", "write_index"]
@@ -38,11 +38,11 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
     same question is asked again; CourseError says so.
     """
     folder = plan.folder(out)
-    before = _finished(folder)
+    before = finished(folder)
     if before and not force:
-        return folder, "there already"
+        return before[-1], "there already"
     with _alone(folder):
-        if meanwhile := [one for one in _finished(folder) if one not in before]:
+        if meanwhile := [one for one in finished(folder) if one not in before]:
             return meanwhile[-1], "there already"
         if before:
             folder = next(f for i in range(2, 10**6) if not (f := folder.with_name(f"{plan.run_id}.{i}")).exists())
@@ -53,12 +53,6 @@ def run(plan: Plan, out: Path = OUT, force: bool = False) -> tuple[Path, str]:
         why = f"{type(error).__name__}: {error}"
         raise CourseError(f"{out / 'index.html'}: not written ({why}). The run is whole: {folder}") from error
     return folder, status
-
-
-def _finished(folder: Path) -> list[Path]:
-    """The finished runs of one question: its folder, and those beside it."""
-    beside = sorted(folder.parent.glob(f"{folder.name}.[0-9]*"), key=lambda one: (len(one.name), one.name))
-    return [one for one in (folder, *beside) if results(one).get("status") == "finished"]
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:
@@ -127,6 +121,9 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
         "wall_s": round(time.perf_counter() - clock, 1),
         "git_commit": _commit(),
         **({"worker": name, "host": platform.node()} if (name := os.environ.get("COURSE_WORKER")) else {}),
+        "code": hashes(plan.notebook),
+        "sections": times.sections(timed := times.cells(book)),
+        "cells": timed,
     }
     text, incomplete = (
         json.dumps(one, indent=1, ensure_ascii=False) for one in (whole, whole | {"status": "incomplete"})

@@ -37,14 +37,24 @@ def show(value: Any) -> str:
     return json.dumps(value) if isinstance(value, dict) else str(value) or '""'
 
 
-def first_words(code: str) -> Markup:
-    """What a folded cell is about: the comment it begins with, else its first function, class, comment or line."""
+def topic(code: str) -> tuple[str, bool]:
+    """What a cell is about: the comment it begins with, else its first function, class, comment or line.
+
+    And whether that is code.
+    """
     title = re.match(r"\s*#+\s*(.+)", code)
     name = re.search(r"^(?:def|class)\s+(\w+(?:\(.*\)(?=\s*(?:->|:)))?)", code, re.M)
     comment = re.search(r"^#+\s*(.+)", code, re.M)
     if words := title or (not name and comment):
-        return Markup(f"<span>{escape(words[1])}</span>")
-    return Markup(f"<code>{escape(name[1] if name else code.strip().partition(chr(10))[0])}</code>")
+        return words[1], False
+    return name[1] if name else code.strip().partition("\n")[0], True
+
+
+def first_words(code: str) -> Markup:
+    """What a folded cell is about."""
+    words, is_code = topic(code)
+    tag = "code" if is_code else "span"
+    return Markup(f"<{tag}>{escape(words)}</{tag}>")
 
 
 def duration(seconds: Any) -> str:

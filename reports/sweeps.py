@@ -60,6 +60,7 @@ def sweep(found: Sequence[Found]) -> Sweep | None:
     """The settings that finished runs of one notebook differ by; None of fewer than two runs that do."""
     done = [run for run in found if run.finished]
     names = [name for name in differing(done) if name not in REPEATS]
+    done = [_by_value(run, names) for run in done]
     by_setting: dict[str, tuple[tuple, dict[str, Found]]] = {}
     for run in done:
         setting = tuple(_plain(run.parameters.get(name)) for name in names)
@@ -68,6 +69,26 @@ def sweep(found: Sequence[Found]) -> Sweep | None:
     ordered = sorted(by_setting.values(), key=lambda one: _orders(one[0], by_setting))
     whole = Sweep(names, [setting for setting, _ in ordered], [runs for _, runs in ordered])
     return whole if len(whole.settings) > 1 or whole.repeated else None
+
+
+def _by_value(run: Found, swept: Sequence[str]) -> Found:
+    """The run with one name for what it measured of the one value that it has of a swept parameter.
+
+    `focus.gradcam` where methods is gradcam, and `focus.lrp` where it is lrp, are both `focus.(methods)`.
+    """
+    values = {name: _plain(run.parameters.get(name)) for name in swept}
+    endings = {f".{value}": f".({name})" for name, value in values.items() if isinstance(value, str) and value}
+    about: dict[str, dict[str, Any]] = {
+        kind: {_renamed(name, endings): one for name, one in given.items()}
+        for kind in ("metrics", "estimates")
+        if isinstance(given := run.results.get(kind), dict)
+    }
+    return replace(run, results=run.results | about)
+
+
+def _renamed(metric: str, endings: Mapping[str, str]) -> str:
+    ending = next((one for one in endings if metric.endswith(one) and metric != one), None)
+    return metric.removesuffix(ending) + endings[ending] if ending else metric
 
 
 def points(swept: Sweep, metric: str) -> list[Point | None]:

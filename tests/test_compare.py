@@ -4,13 +4,14 @@ import csv
 import io
 import json
 
+import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
-from test_page import CONTRAST, HOSTILE, browser_page  # noqa: F401
+from test_page import CONTRAST, HOSTILE, Looked, browser_page, work_of_opening  # noqa: F401
 
 from helpers.errors import CourseError
-from reports import agree, compare, plots, ranks, sweeps
+from reports import agree, compare, grid, plans, plots, ranks, sweeps
 from reports.cli import main
 from reports.found import Found, Measure, everything, named, newest
 from reports.place import Place
@@ -195,6 +196,30 @@ def test_a_question_asked_again_is_no_second_seed():
     assert sweeps.sweep(again) is None
 
 
+def test_what_each_run_measured_of_its_own_value_is_one_metric(kept, tmp_path):
+    runs = [
+        kept(
+            f"{method}{seed}",
+            metrics={f"focus.{method}": estimate(at * (1 + seed / 1000))},
+            methods=[method],
+            seed=seed,
+        )
+        for method, at in (("lrp", 0.6), ("gradcam", 0.8))
+        for seed in range(3)
+    ]
+    whole = sweeps.sweep(runs)
+    assert sweeps.key_metrics(whole) == ["focus.(methods)"]
+    assert [one.measure.value for one in sweeps.points(whole, "focus.(methods)")] == pytest.approx([0.6006, 0.8008])
+    assert sweeps.best(whole, "focus.(methods)")[:2] == (1, "best")
+    compare.write(runs, Place(tmp_path / "c.html"))
+    assert "stands for the value that each run has of it" in (tmp_path / "c.html").read_text("utf-8")
+
+
+def test_a_metric_of_a_value_that_all_runs_have_keeps_its_name():
+    runs = [Found(None, results("r", {"focus.lrp": estimate(0.1 * k)}, methods=["lrp"], k=k)) for k in (1, 2)]
+    assert sweeps.key_metrics(sweeps.sweep(runs)) == ["focus.lrp"]
+
+
 def test_a_line_joins_numbers_but_not_words():
     numbers, words = swept({7: 0.0, 14: 0.1, 28: 0.3}), swept({"lrp": 0.0, "gradcam": 0.1}, name="method")
     drawn = plots.line(numbers, "focus", sweeps.points(numbers, "focus"))
@@ -320,18 +345,62 @@ def test_nothing_of_a_run_and_no_strangers_file_is_overwritten(kept, tmp_path):
     notes.write_text("mine", "utf-8")
     for page in (run.folder / "report.html", run.folder / "tables/x.html", stranger, notes.with_suffix(".html")):
         with pytest.raises(CourseError):
-            Place(page).check()
+            Place(page).check(tmp_path / "out")
     with pytest.raises(CourseError, match="ends in .html"):
-        Place(tmp_path / "page.pdf").check()
+        Place(tmp_path / "page.pdf").check(tmp_path / "out")
 
 
 def test_a_comparison_replaces_the_one_before(kept, tmp_path):
     place = Place(tmp_path / "c.html")
     for _ in range(2):
         compare.write(
-            [kept("a"), kept("b", resolution=7)] if not place.page.exists() else _read(tmp_path), place.check()
+            [kept("a"), kept("b", resolution=7)] if not place.page.exists() else _read(tmp_path),
+            place.check(tmp_path / "out"),
         )
     assert place.table.exists()
+
+
+TAKEN = {
+    "index.html": "that is the overview",
+    "claims.html": "the page of `course claims`",
+    "compare.html": "the page of `course compare`",
+    "01_focus/new/report.html": "the folders of runs go there",
+    "01_focus/a/new.html": "inside of the run a",
+    "01_focus/a/results.json": "inside of the run a",
+}
+COMMANDS = ("compare a b --to", "claims --to", "form 00 -o", "export a --to zip -o")
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(words, name) for words in COMMANDS for name in TAKEN if name != f"{words.split()[0]}.html"],
+)
+def test_no_page_goes_where_the_generator_writes_by_itself(kept, out, capsys, monkeypatch, command, name):
+    monkeypatch.setattr(plans, "usual_out", lambda: out)
+    kept("a")
+    kept("b", resolution=7)
+    before = [*out.rglob("*")]
+    assert main([*command.split(), str(out / name)]) == 2
+    pages = ("compare", "claims")
+    told = "ends in .html" if command.startswith(pages) and not name.endswith(".html") else TAKEN[name]
+    assert told in capsys.readouterr().err
+    assert [*out.rglob("*")] == before
+
+
+def test_a_folder_of_reports_elsewhere_keeps_its_overview_too(kept, out, tmp_path, capsys):
+    kept("a")
+    kept("b", resolution=7)
+    command = ["compare", str(out / "01_focus/a"), str(out / "01_focus/b"), "--out", str(tmp_path / "new"), "--to"]
+    assert main([*command, str(out / "index.html")]) == 2
+    assert "that is the overview" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "site/index.html")]) == 0
+
+
+def test_runs_are_not_put_into_a_run(kept, capsys):
+    folder = kept("a").folder
+    for words in (["run", "00"], ["rerun", str(folder)]):
+        assert main([*words, "--out", str(folder / "new")]) == 2
+        assert "inside of the run a" in capsys.readouterr().err
 
 
 def _read(tmp_path):
@@ -355,6 +424,82 @@ def test_a_notebooks_runs_are_compared_and_failed_ones_named(kept, out, capsys):
     assert "left out, not finished: c" in said.err
     assert (out / "compare.html").is_file()
     assert (out / "compare.csv").is_file()
+
+
+KNOBS = """lr: float = 0.1  # 0 to 1; a number
+seed: int = 0  # 0 to 99; draws"""
+
+
+@pytest.fixture
+def gridded(out, tmp_path):
+    """`gridded(done, failed)`: a grid's file of lr 0.1 and 0.2 with three seeds each, of which the first ones ran."""
+    cells = [
+        nbformat.v4.new_markdown_cell("# Demo"),
+        nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "demo.ipynb")
+    file = tmp_path / "grid.yaml"
+    file.write_text(f"notebook: {tmp_path / 'demo.ipynb'}\nsweep: {{lr: [0.1, 0.2]}}\nseeds: 3\n", "utf-8")
+
+    def made(done, failed=0):
+        for i, plan in enumerate(grid.read(file).plans[: done + failed]):
+            lr, seed = plan.values["lr"], plan.values["seed"]
+            status = "finished" if i < done else "failed"
+            whole = results(
+                plan.run_id,
+                {"focus": estimate(lr * (1 + seed / 1000))},
+                notebook="demo",
+                status=status,
+                lr=lr,
+                seed=seed,
+            ) | {"error": {"name": "ValueError", "message": "no maps <b>"}}
+            (folder := plan.folder(out)).mkdir(parents=True)
+            (folder / "results.json").write_text(json.dumps(whole), "utf-8")
+        return file
+
+    return made
+
+
+def test_the_runs_of_a_grid_are_compared_with_their_seeds_as_intervals(gridded, out, capsys):
+    assert main(["compare", "--grid", str(gridded(6)), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "6 runs of demo differ in" in said
+    assert "best setting, over its seeds, can be named for 1 of 1" in said
+    soup = BeautifulSoup((out / "compare.html").read_text("utf-8"), "html.parser")
+    assert "95 % intervals over 3 seeds" in soup.select_one(".chart figcaption").text
+    assert len(soup.select(".chart .whisker")) == 2
+    assert soup.find(id="lacking") is None
+
+
+def test_what_is_missing_of_a_grid_is_named(gridded, out, capsys):
+    file = gridded(3, failed=1)
+    questions = grid.read(file).plans
+    (questions[0].folder(out).with_name(f"{questions[0].run_id}.2")).mkdir()  # a forced run that has not finished
+    assert main(["compare", "--grid", str(file), "--out", str(out)]) == 0
+    assert "Of the grid 3 more have no finished run." in capsys.readouterr().out
+    table = BeautifulSoup((out / "compare.html").read_text("utf-8"), "html.parser").select_one(
+        "#lacking ~ .scroll table"
+    )
+    rows = [[cell.get_text(" ", strip=True) for cell in row.find_all(["th", "td"])] for row in table.select("tbody tr")]
+    assert rows == [
+        [questions[3].run_id, "0.2", "0", "failed: ValueError: no maps <b>"],
+        [questions[4].run_id, "0.2", "1", "not run"],
+        [questions[5].run_id, "0.2", "2", "not run"],
+    ]
+
+
+def test_a_grid_with_too_few_answers_is_told_with_what_to_do(gridded, out, capsys):
+    assert main(["compare", "--grid", str(gridded(1)), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "1 run found" in said
+    assert "5 of the grid have none here (the first: not run). Run them: course grid FILE.yaml" in said
+
+
+def test_a_run_that_is_named_twice_counts_once(gridded, out, capsys):
+    file = gridded(3)
+    first = grid.read(file).plans[0].run_id
+    assert main(["compare", first, "--grid", str(file), "--notebook", "demo", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("3 runs of demo")
 
 
 # ------------------------------------------------------------------------------------- the CSV and the page
@@ -475,14 +620,84 @@ def test_the_comparison_never_scrolls_sideways_on_a_phone(browser_page, html):  
         assert looked.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.slow
-def test_a_thousand_runs_open_in_two_seconds(browser_page, tmp_path):  # noqa: F811
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """The page of 1,000 runs on two data sets, by layer and seed; every fiftieth failed, every tenth has no loss."""
+    place = tmp_path_factory.mktemp("thousand")
     runs = [
-        Found(tmp_path / f"out/01_focus/{a}-{s}", results("r", {"focus": estimate(0.001 * a + 0.01 * s)}, seed=s, a=a))
-        for a in range(200)
-        for s in range(5)
+        Found(
+            place / f"out/01_focus/{i:03}",
+            results(
+                f"{i:03}",
+                {"focus": estimate(i * 37 % 1000 / 1000)} | ({"loss": estimate(0.2, better="lower")} if i % 10 else {}),
+                data={"scenes": f"{i % 2}"}, status="finished" if i % 50 else "failed",
+                seed=i % 5, layer=f"layer{i % 4}", width=i // 20,
+            ),
+        )
+        for i in range(1000)
     ]  # fmt: skip
-    compare.write(runs, Place(tmp_path / "thousand.html"))
-    looked = browser_page((tmp_path / "thousand.html").read_text("utf-8"))
-    assert looked.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
-    assert looked.complaints == []
+    compare.write(runs, Place(place / "page.html"))
+    return place / "page.html"
+
+
+@pytest.fixture
+def table(thousand, chromium):
+    """That page in a browser."""
+    looked = Looked(chromium, thousand)
+    yield looked
+    looked.context.close()
+
+
+ROWS = "[...document.querySelectorAll('.runs tbody tr')].filter((row) => row.checkVisibility())"
+
+
+def column(looked, number):
+    """The texts of a column of the rows that are shown; of a measure its value, without its interval."""
+    return looked.evaluate(f"{ROWS}.map((row) => row.cells[{number}].childNodes[0].textContent.trim())")
+
+
+def press(looked, selector, *keys):
+    looked.focus(selector)
+    for one in keys:
+        looked.keyboard.press(one)
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_open_in_two_seconds(table):
+    assert table.text_content("output") == "1,000 of 1,000 runs"
+    assert len(table.asked) == 1
+    assert work_of_opening(table) < 2
+    assert table.complaints == []
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_are_sorted_by_key_and_what_is_not_known_comes_last(table):
+    heads = table.locator(".runs thead th").all_inner_texts()
+    assert [head.split()[0] for head in heads] == ["Run", "seed", "layer", "width", "Data", "focus", "loss"]
+    for number, way, known in ((3, "Enter", 1000), (2, "Space", 1000), (5, "Enter", 1000), (6, "Enter", 900)):
+        press(table, f".runs thead th:nth-child({number + 1}) button", way)
+        texts = column(table, number)
+        values = [text if number == 2 else float(text) for text in texts[:known]]
+        assert values == sorted(values)
+        assert set(texts[known:]) <= {"–"}
+    press(table, ".runs thead th:nth-child(6) button", "Enter", "Enter")
+    assert table.get_attribute(".runs thead th:nth-child(6)", "aria-sort") == "descending"
+    assert column(table, 5)[0] == "0.999"
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_are_searched_and_chosen_by_key(table):
+    table.focus("#by-text-1")
+    table.keyboard.type("LAYER3")
+    assert set(column(table, 2)) == {"layer3"}
+    press(table, "#by-data-1", "End")
+    assert table.text_content("output") == "250 of 1,000 runs"  # all of them read the second
+    press(table, "#by-parameter-1", "s")
+    press(table, "#by-value-1", "4")
+    assert set(column(table, 1)) == {"4"}
+    table.wait_for_url("**by-value-1=4**")
+    table.reload()
+    assert set(column(table, 1)) == {"4"}
+    press(table, ".sieve button", "Enter")
+    press(table, "#by-status-1", "f", "a")
+    assert table.text_content("output") == "20 of 1,000 runs"

@@ -108,6 +108,14 @@ def test_the_command_writes_the_page_and_says_where(tmp_path, capsys, monkeypatc
     assert "Name another file" in capsys.readouterr().err
 
 
+def test_a_form_replaces_a_form_and_nothing_else(tmp_path, capsys):
+    (tmp_path / "mine.html").write_text("<title>mine</title>", "utf-8")
+    for name, code in (("form.html", 0), ("form.html", 0), ("mine.html", 2)):
+        assert cli.main(["form", "00", "-o", str(tmp_path / name)]) == code
+    assert "there already, and no form" in capsys.readouterr().err
+    assert (tmp_path / "mine.html").read_text("utf-8") == "<title>mine</title>"
+
+
 @pytest.mark.slow
 def test_at_its_defaults_the_command_is_bare_and_the_file_changes_nothing(opened, tmp_path):
     opened.reload()

@@ -353,7 +353,7 @@ def test_an_export_goes_neither_into_the_run_nor_over_a_folder(finished, tmp_pat
     before = contents(finished)
     for file in (finished / f"x.{to}", finished / "new" / f"x.{to}", tmp_path):
         code, output = course(capsys, "export", finished, "--to", to, "-o", file)
-        assert (code, "Name a file elsewhere" in output.err) == (2, True)
+        assert (code, re.search("Name (a file|one) elsewhere", output.err) is None) == (2, False)
     (tmp_path / "file").write_text("")
     code, output = course(capsys, "export", finished, "--to", to, "-o", tmp_path / "file" / "x")
     assert (code, "cannot be written" in output.err) == (2, True)

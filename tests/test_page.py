@@ -483,6 +483,21 @@ class Looked:
         return getattr(self.tab, name)
 
 
+def work_of_opening(looked):
+    """Seconds of processor time that a page takes to open: how long it takes is others' doing, too."""
+    session = looked.context.new_cdp_session(looked.tab)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def spent():
+        looked.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        measured = session.send("Performance.getMetrics")["metrics"]
+        return next(one["value"] for one in measured if one["name"] == "TaskDuration")
+
+    before = spent()
+    looked.reload()
+    return spent() - before
+
+
 @pytest.fixture
 def browser_page(chromium, tmp_path):
     """Opens HTML in a browser: `browser_page(html, scheme="dark", width=360)`."""

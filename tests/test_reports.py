@@ -1,7 +1,9 @@
 """The packages `reports` and helpers/run.py: from a question to a folder that is whole, or to an error that helps."""
 
+import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,11 +12,12 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from known import course_started
+from bs4 import BeautifulSoup
+from known import course_started, few_for_embedded
 
 from helpers import door
 from helpers.errors import CourseError
-from reports import cli, execute
+from reports import cli, execute, plans, times
 from reports import runs as reports
 
 CELLS = {
@@ -104,6 +107,86 @@ def test_results_hold_parameters_metrics_claims_provenance_and_status(finished):
     assert {"versions", "git_commit", "seed", "device", "wall_s", "peak_mb", "data", "weights"} <= set(
         results["provenance"]
     )
+
+
+def test_a_run_notes_how_long_each_cell_and_section_took(finished):
+    past = reports.results(finished)["provenance"]
+    assert [one["about"] for one in past["cells"]] == [
+        "size: int = 3  # 1 to 9; how many rows",
+        "Parameters",
+        "from helpers.run import start",
+        "import os, signal, time",
+        'if fail == "bug":',
+        "run.claims()",
+    ]
+    assert [one["cell"] for one in past["cells"]] == [1, 2, 3, 4, 5, 6]
+    (section,) = past["sections"]
+    assert (section["section"], section["cells"]) == ("A demo", 6)
+    assert section["seconds"] == pytest.approx(sum(one["seconds"] for one in past["cells"]))
+    assert 0 < section["seconds"] < past["wall_s"]
+    assert set(past["code"]) == {"notebook", "helpers and data_scripts"}
+
+
+def test_the_record_of_the_page_tells_what_was_changed_and_what_took_how_long(finished):
+    soup = BeautifulSoup((finished / "report.html").read_text("utf-8"), "html.parser")
+    record = soup.select_one("details.record")
+    entries = {entry.dt.text: entry.dd.get_text(" ", strip=True) for entry in record.select("dl > div")}
+    assert entries["changed from the defaults"] == "size 4"
+    assert {"peak_mb", "wall_s", "code"} <= set(entries)
+    assert not {"cells", "sections"} & set(entries)
+    by_section, by_cell = record.select("table")
+    assert by_section.caption.text.startswith("Time by section: ")
+    assert [row.th.text for row in by_section.select("tbody tr")] == ["A demo"]
+    seconds = [float(row.select("td")[-1].text) for row in by_cell.select("tbody tr")]
+    assert len(seconds) == 6
+    assert seconds == sorted(seconds, reverse=True)
+
+
+def test_the_results_inside_the_page_are_those_of_the_folder(finished):
+    soup = BeautifulSoup((finished / "report.html").read_text("utf-8"), "html.parser")
+    inside = soup.select_one("a[download='results.json']")["href"].partition("base64,")[2]
+    assert base64.b64decode(inside) == (finished / "results.json").read_bytes()
+
+
+def test_sections_are_headings_and_comments_in_code_are_none():
+    def cell(kind, source, took=None):
+        made = {"markdown": nbformat.v4.new_markdown_cell, "code": nbformat.v4.new_code_cell}[kind](source)
+        made.metadata["papermill"] = {"duration": took}
+        return made
+
+    book = nbformat.v4.new_notebook(
+        cells=[
+            cell("code", "a", 1.0),
+            cell("markdown", "# T\n\n## 1 · One ##\n```\n# no heading\n```\n", 0.1),
+            cell("code", "# First", 2.0),
+            cell("markdown", "no heading #"),
+            cell("code", "b", 0.25),
+            cell("markdown", "## 2 · Two"),
+            cell("code", "c"),  # did not run
+            cell("markdown", "## 3 · Three"),
+            cell("code", "def f(x):", 0.5),
+        ]
+    )
+    each = times.cells(book)
+    assert [(one["section"], one["about"]) for one in each] == [
+        ("", "a"), ("1 · One", "First"), ("1 · One", "b"), ("3 · Three", "f(x)"),
+    ]  # fmt: skip
+    assert times.sections(each) == [
+        {"section": "", "cells": 1, "seconds": 1.0},
+        {"section": "1 · One", "cells": 2, "seconds": 2.25},
+        {"section": "3 · Three", "cells": 1, "seconds": 0.5},
+    ]
+
+
+def test_timing_is_told_also_of_a_run_that_is_there(finished, capsys):
+    asked = [str(finished.parents[2] / "demo.ipynb"), "-p", "size=4", "--out", str(finished.parents[1]), "--timing"]
+    assert cli.main(["run", *asked]) == 0
+    said = capsys.readouterr().out
+    past = reports.results(finished)["provenance"]
+    assert "there already" in said
+    assert f"demo: {past['wall_s']:.1f} s, of which {past['sections'][0]['seconds']:.1f} s in cells" in said
+    assert re.search(r"^\d+\.\d +6 +A demo$", said, re.M)
+    assert re.search(r"^\d+\.\d +\[4\] +A demo +import os, signal, time$", said, re.M)
 
 
 def test_tables_are_kept_at_full_precision(finished):
@@ -276,6 +359,60 @@ def test_a_run_builds_no_grammar_of_addresses():
     code = "import sys, reports.runs; print(sys.modules.get('rfc3987_syntax'), sys.modules.get('lark'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["None", "None"]
+
+
+KNOBS = """dataset: str = "scenes"  # data set; the pictures
+model: str = "resnet18"  # model; the network
+n: int = 1  # 1 to 9; how many"""
+
+
+@pytest.fixture
+def named(tmp_path, data_home):
+    """Two notebooks whose knobs name pictures that are there, and a network; `kept(book)` has it answered."""
+    few_for_embedded(data_home, images=20, size=32)
+    for name in ("one", "two"):
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"# {name}")])
+        book.cells.append(nbformat.v4.new_code_cell(KNOBS, metadata={"tags": ["parameters"]}))
+        nbformat.write(book, tmp_path / f"{name}.ipynb")
+    return [tmp_path / "one.ipynb", tmp_path / "two.ipynb"]
+
+
+def answered(book, out, name="", **given):
+    """A finished run of this question, as far as its folder and status go."""
+    folder = reports.plan(str(book), given=given).folder(out)
+    folder = folder.with_name(folder.name + name)
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text('{"status": "finished"}')
+    return folder
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_what_is_answered_is_told_without_what_runs_a_notebook(named, tmp_path, everything):
+    folders = [answered(book, tmp_path / "out") for book in named][: 2 if everything else 1]
+    (tmp_path / "out/index.html").touch()
+    books = f"from reports import plans\nplans.notebooks = lambda: [*map(plans.Path, {[*map(str, named)]})]\n"
+    code = WITHOUT.replace("from reports.cli", f"{books}from reports.cli")
+    command = [sys.executable, "-c", code, "run"]
+    command += ["all" if everything else str(named[0]), "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.stderr, done.returncode) == ("", 0)
+    told = [line for line in done.stdout.splitlines() if not line.endswith("index.html")]
+    assert told == [f"{one.parent.name}: there already: {one / 'report.html'}" for one in folders]
+
+
+def test_of_several_answers_the_newest_is_told(named, tmp_path):
+    asked = (str(named[0]), None, None, {"n": "2"}, tmp_path / "out")
+    assert plans.answered(*asked) is None
+    folders = [answered(named[0], tmp_path / "out", name, n="2") for name in ("", ".2", ".10")]
+    assert plans.answered(*asked) == folders[-1]
+
+
+def test_an_answer_on_other_data_is_none(named, tmp_path, album):
+    asked = (str(named[0]), None, None, {"dataset": str(album)}, tmp_path / "out")
+    folder = answered(named[0], tmp_path / "out", dataset=str(album))
+    assert plans.answered(*asked) == folder
+    (album / "cat" / "0.png").unlink()
+    assert plans.answered(*asked) is None
 
 
 def course(capsys, *arguments):

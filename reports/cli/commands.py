@@ -8,10 +8,12 @@ from pathlib import Path
 from helpers import parameters
 from helpers.errors import CourseError, Missing
 
-from .. import plans, settings
+from .. import kept, ours, plans, settings
 from . import data as cli_data
 from . import doctor, grid, handing, reading, taking
 from .data import print_table
+
+LONGEST = 10  # cells that `--timing` names
 
 
 def act(argv: list[str] | None = None) -> int:
@@ -44,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     act.add_argument("--id", help="run it only if the same question has this id: code, parameters, data, weights")
     act.add_argument("--force", action="store_true", help="run again, beside the finished run")
+    act.add_argument("--timing", action="store_true", help="say which sections and cells of it took how long")
     act.add_argument(
         "--jobs", type=int, default=2, help="how many of `all` run at a time (2), with a share of the cores"
     )
@@ -77,36 +80,86 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     given = dict(settings.parse(text) for text in arguments.given)
     everything, out = arguments.notebook == "all", arguments.out or plans.usual_out()
+    ours.outside("--out", out)
     grid.check_jobs(arguments.jobs)
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
-    # every plan is checked before the first one runs
-    planned = [plans.plan(name, arguments.profile, arguments.file, given) for name in names]
-    for one in planned:
-        if arguments.id not in (None, one.run_id):
-            raise CourseError(
-                f"--id {arguments.id}: the question has another id here, {one.run_id}: the code of the course, data or "
-                "weights differ. Install the same version; copy data with their times (rsync -a)"
-            )
-    from .. import beside, board, litter, runs  # what follows takes minutes; a mistake is told without waiting for it
+    asked = [(name, arguments.profile, arguments.file, given) for name in names]
+    # every plan is checked before the first one runs; what is answered needs none
+    known = [(None if arguments.force else plans.answered(*one, out)) or plans.plan(*one) for one in asked]
+    planned = [one for one in known if isinstance(one, plans.Plan)]
+    for one in known:
+        _same_question(arguments.id, one.run_id if isinstance(one, plans.Plan) else one.name.partition(".")[0])
+    for folder in known:
+        if isinstance(folder, Path):
+            _told(folder, "there already")
+    codes = _answered(planned, out, arguments) if planned else [0]
+    if everything and (planned or not _current(out / "index.html")):
+        from ..overview import write_index
 
-    beside.end_with_parent()
-    litter.sweep(out)
-    if everything and arguments.jobs > 1:
-        # the last are the longest: begun first, none of them is left to run alone
-        with board.Board(planned, []) as shown:
-            codes = beside.run(planned[::-1], out, arguments.jobs, shown, arguments.force)
-    else:
-        codes = [_one(plan, out, arguments.force) for plan in planned]
+        write_index(out)
     if everything:
-        print(runs.write_index(out))
+        print(out / "index.html")
+    for one in known if arguments.timing else []:
+        for folder in [one] if isinstance(one, Path) else kept.made(one.folder(out))[-1:]:
+            _timed(folder)
     return 1 if 1 in codes else max(codes)
 
 
-def _one(plan, out: Path, force: bool) -> int:
+def _same_question(asked: str | None, found: str) -> None:
+    """Raise CourseError where the question that was asked elsewhere is another one here."""
+    if asked not in (None, found):
+        raise CourseError(
+            f"--id {asked}: the question has another id here, {found}: the code of the course, data or "
+            "weights differ. Install the same version; copy data with their times (rsync -a)"
+        )
+
+
+def _answered(planned: list[plans.Plan], out: Path, arguments) -> list[int]:
+    """Run what has no answer yet; the exit code of each."""
+    from .. import beside, board, litter  # what follows takes minutes; all before it is told without waiting for it
+
+    beside.end_with_parent()
+    litter.sweep(out)
+    if arguments.notebook == "all" and arguments.jobs > 1:
+        # the last are the longest: begun first, none of them is left to run alone
+        with board.Board(planned, []) as shown:
+            return beside.run(planned[::-1], out, arguments.jobs, shown, arguments.force)
+    return [_one(plan, out, arguments.force) for plan in planned]
+
+
+def _current(index: Path) -> bool:
+    """Whether no run came or went since the overview was written: that changes the folder of its notebook."""
+    return index.is_file() and all(
+        folder.stat().st_mtime_ns <= index.stat().st_mtime_ns for folder in index.parent.glob("[!.]*/")
+    )
+
+
+def _told(folder: Path, status: str) -> None:
+    print(f"{folder.parent.name}: {status}: {folder / 'report.html'}", flush=True)
+
+
+def _timed(folder: Path) -> None:
+    """Seconds by section, and the ten cells that took longest."""
+    found = kept.results(folder)
+    past = found.get("provenance") or {}
+    if not past.get("cells"):
+        print(f"\n{folder}: which cells took how long was not noted")
+        return
+    inside = sum(one["seconds"] for one in past["sections"])
+    print(f"\n{found['notebook']}: {past['wall_s']:.1f} s, of which {inside:.1f} s in cells")
+    rows = [(f"{one['seconds']:.1f}", str(one["cells"]), one["section"]) for one in past["sections"]]
+    print_table([("seconds", "cells", "section"), *rows])
+    longest = sorted(past["cells"], key=lambda one: -one["seconds"])[:LONGEST]
+    named = [(f"{one['seconds']:.1f}", f"[{one['cell']}]", one["section"], one["about"]) for one in longest]
+    print()
+    print_table([("seconds", "cell", "section", "what it is about"), *named])
+
+
+def _one(plan: plans.Plan, out: Path, force: bool) -> int:
     from .. import runs
 
     folder, status = runs.run(plan, out, force)
-    print(f"{plan.notebook.stem}: {status}: {folder / 'report.html'}", flush=True)
+    _told(folder, status)
     if status != "failed":
         return 0
     print("        " + runs.reason(folder).replace("\n", "\n        "), file=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 from helpers.errors import CourseError, Missing
 from helpers.files import owned, remove
 
-from .. import plans
+from .. import ours, plans
 from .data import print_table
 
 A_RUN = "its folder, its report.html, or its id"
@@ -50,8 +50,8 @@ def _rerun(arguments: argparse.Namespace) -> int:
             f"--tolerance is {tolerance}; it needs a number from 0 to 1. It is a share of the value: 1e-4"
         )
     folder = found.named([arguments.run], plans.usual_out())[0].folder
-    if arguments.out and arguments.out.resolve().is_relative_to(folder):
-        raise CourseError(f"--out {arguments.out}: it is inside of the run, which stays as it is. Choose another")
+    if arguments.out:
+        ours.outside("--out", arguments.out)
     then = runs.results(folder)
     work = Path(tempfile.gettempdir()) / owned("course")
     try:
@@ -114,8 +114,10 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     from .. import found, handed
 
-    folder = found.named([arguments.run], arguments.out or plans.usual_out())[0].folder
+    out = arguments.out or plans.usual_out()
+    folder = found.named([arguments.run], out)[0].folder
     file = arguments.file or Path(f"{handed.name(folder)}.{arguments.to}")
+    ours.refuse("-o", file, out)
     if arguments.to == "pdf":
         handed.pdf(folder, file, str(browser))
     elif arguments.to == "zip":
@@ -127,16 +129,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _form(arguments: argparse.Namespace) -> int:
-    from helpers.files import write_text
-
     path = plans.notebook(arguments.notebook)
     file = arguments.file or Path(f"{path.stem}-form.html")
+    ours.refuse("-o", file, plans.usual_out())
     from .. import form
 
-    text = form.html(path)
-    try:
-        write_text(file, text)
-    except OSError as error:
-        raise CourseError(f"-o {file}: cannot be written ({error.strerror}). Name another file") from None
+    form.write(path, file)
     print(file)
     return 0

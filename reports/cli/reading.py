@@ -14,6 +14,7 @@ def add(acts) -> None:
     act = acts.add_parser("compare", help="runs beside one another: what differs, who is best, figures, claims")
     act.add_argument("runs", nargs="*", metavar="RUN", help="a run's folder, its report.html, or its id")
     act.add_argument("--notebook", help="all finished runs of this notebook, as in --notebook 01")
+    act.add_argument("--grid", type=Path, metavar="FILE.yaml", help="all finished runs of this grid, see `course grid`")
     _places(act, "compare.html")
     act.set_defaults(act=compare)
     act = acts.add_parser("claims", help="every claim over all runs: in how many it holds, drawn and real")
@@ -29,21 +30,25 @@ def _places(act: argparse.ArgumentParser, name: str) -> None:
 def compare(arguments: argparse.Namespace) -> int:
     """Write the comparison and say where; 0."""
     out = arguments.out or plans.usual_out()
-    if not arguments.runs and not arguments.notebook:
-        raise CourseError("compare: which runs? Name two or more (folder, report.html or id), or --notebook 01")
+    if not arguments.runs and not arguments.notebook and not arguments.grid:
+        raise CourseError(
+            "compare: which runs? Name two or more (folder, report.html or id), --notebook 01 or --grid FILE.yaml"
+        )
     from .. import compare as comparison
     from .. import found, place
 
     runs = found.named(arguments.runs, out)
+    lacking: list[found.Lacking] = []
     if arguments.notebook:
-        of_it = [
-            one for one in found.of_notebook(arguments.notebook, out) if one.folder not in {r.folder for r in runs}
-        ]
+        of_it = found.of_notebook(arguments.notebook, out)
         if failed := [one.folder.name for one in of_it if not one.finished]:
             print(f"course: left out, not finished: {', '.join(failed)}", file=sys.stderr)
         runs += [one for one in of_it if one.finished]
-    where = place.Place(arguments.to or out / "compare.html").check()
-    print(comparison.write(runs, where))
+    if arguments.grid:
+        of_it, lacking = found.of_grid(arguments.grid, out)
+        runs += of_it
+    where = place.Place(arguments.to or out / "compare.html").check(out, "compare.html")
+    print(comparison.write([*{run.folder: run for run in runs}.values()], where, lacking))
     print(f"{where.page}\n{where.table}")
     return 0
 
@@ -56,7 +61,7 @@ def claims(arguments: argparse.Namespace) -> int:
     from .. import claims as ledger
     from .. import place
 
-    where = place.Place(arguments.to or out / "claims.html").check()
+    where = place.Place(arguments.to or out / "claims.html").check(out, "claims.html")
     said = ledger.write(out, where)
     left_out = f"; {said['failed']} left out, not finished" if said["failed"] else ""
     print(f"{said['claims']} claims over {said['runs']} runs{left_out}")
