@@ -3,12 +3,17 @@
 import base64
 import re
 import shutil
+import signal
+import time
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
 
 import grids
+import psutil
 import pytest
 from bs4 import BeautifulSoup
+from known import course_started
 
 from helpers.errors import CourseError
 from reports import cli, cluster, runs
@@ -76,6 +81,37 @@ def test_data_that_a_worker_lacks_or_has_otherwise_is_told_with_its_name(
     mine, ours = (line for line in capfd.readouterr().out.splitlines() if "failed" in line)
     assert re.search(r"on worker-0 on \S+: demo: parameter `pictures` is 'mine'; data set `mine`: no such folder", mine)
     assert re.search(r"on worker-0 on \S+: --id \w+: the question has another id here, .*data or weights differ", ours)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_what_a_client_has_asked_ends_with_it_on_the_workers(asked, machines, tmp_path, how):
+    words = ("--out", tmp_path / "out", "--scheduler-file", machines.file)
+    with course_started("grid", asked(params={"stop": "sleep"}), *words) as client:
+        until(lambda: any("ipykernel" in command for command in made_by(machines).values()))
+        client.send_signal(how)
+        _, said = client.communicate(timeout=60)
+    until(lambda: not made_by(machines), seconds=20)  # the run would last for a minute
+    if how == signal.SIGINT:
+        assert client.returncode == 130
+        assert said == "course: interrupted; what was finished is kept, and nothing half-done is taken for it\n"
+
+
+def made_by(machines):
+    """The runs and kernels that are at work on these machines: their command lines, by process."""
+    (worker,) = machines.workers
+    found = {}
+    for process in psutil.Process(worker.pid).children(recursive=True):
+        with suppress(psutil.Error):
+            found[process.pid] = " ".join(process.cmdline())
+    return {pid: command for pid, command in found.items() if "reports.cli" in command or "ipykernel" in command}
+
+
+def until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
