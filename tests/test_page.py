@@ -554,6 +554,15 @@ def test_a_phone_never_scrolls_sideways(browser_page, html, text):
 
 
 @pytest.mark.slow
+def test_what_is_recorded_has_room_on_a_phone(browser_page):
+    looked = browser_page(page.report(new_notebook(), results(), []), width=360)
+    looked.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    entries = looked.locator("dl dl dd")
+    assert entries.all_inner_texts() == ["2.9.0"]
+    assert entries.evaluate_all("all => all.every((dd) => dd.clientWidth > 100)")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_long_line_of_an_error_wraps(browser_page, width):
     looked = browser_page(page.report(broken(), FAILED, PARAMETERS), width=width)
