@@ -192,6 +192,19 @@ def test_code_is_folded_under_what_it_is_about(soup):
     assert not soup.select("details.code[open]")
 
 
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("a `b<c>` d", "a <code>b&lt;c&gt;</code> d"),
+        ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+        ("one ` alone <", "one ` alone &lt;"),
+        ("", ""),
+    ],
+)
+def test_backticks_make_code_of_text_and_of_nothing_else(text, html):
+    assert said.ticked(text) == html
+
+
 def test_progress_bars_and_widgets_leave_no_trace(soup):
     assert not re.search(r"it/s|HBox|\d%\|", words(soup))
     assert "done" in words(soup)
