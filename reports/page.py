@@ -21,7 +21,17 @@ from .shown import Quiet, divided
 
 TEMPLATE = Path(__file__).parent / "template"
 TEXTS = ["text/html", "text/markdown", "text/latex", "text/plain"]
-FILTERS = (said.show, said.first_words, said.duration, said.when, said.terminal, said.judged, said.tally, said.measured)
+FILTERS = (
+    said.show,
+    said.ticked,
+    said.first_words,
+    said.duration,
+    said.when,
+    said.terminal,
+    said.judged,
+    said.tally,
+    said.measured,
+)
 
 
 def report(

@@ -57,6 +57,11 @@ def first_words(code: str) -> Markup:
     return Markup(f"<{tag}>{escape(words)}</{tag}>")
 
 
+def ticked(text: str) -> Markup:
+    """Text in which what stands between backticks is code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(text))))
+
+
 def duration(seconds: Any) -> str:
     """Seconds as people say them."""
     if not isinstance(seconds, int | float):

@@ -8,7 +8,7 @@ from nbformat import NotebookNode
 
 from .said import topic
 
-HEADING = re.compile(r"#{1,6}\s+(.+?)[\s#]*$")
+HEADING = re.compile(r"#{1,6}\s+(.+?)(?: \(\d+ minutes?\b[^()]*\))?[\s#]*$")  # less the minutes of reading it
 FENCE = re.compile(r"\s*(```|~~~)")
 
 

@@ -192,6 +192,19 @@ def test_code_is_folded_under_what_it_is_about(soup):
     assert not soup.select("details.code[open]")
 
 
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("a `b<c>` d", "a <code>b&lt;c&gt;</code> d"),
+        ("`a` and `b`", "<code>a</code> and <code>b</code>"),
+        ("one ` alone <", "one ` alone &lt;"),
+        ("", ""),
+    ],
+)
+def test_backticks_make_code_of_text_and_of_nothing_else(text, html):
+    assert said.ticked(text) == html
+
+
 def test_progress_bars_and_widgets_leave_no_trace(soup):
     assert not re.search(r"it/s|HBox|\d%\|", words(soup))
     assert "done" in words(soup)
@@ -551,6 +564,15 @@ def test_a_phone_never_scrolls_sideways(browser_page, html, text):
     for state in ("false", "true"):
         looked.evaluate(f"document.querySelectorAll('details').forEach((d) => {{ d.open = {state}; }})")
         assert looked.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.slow
+def test_what_is_recorded_has_room_on_a_phone(browser_page):
+    looked = browser_page(page.report(new_notebook(), results(), []), width=360)
+    looked.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    entries = looked.locator("dl dl dd")
+    assert entries.all_inner_texts() == ["2.9.0"]
+    assert entries.evaluate_all("all => all.every((dd) => dd.clientWidth > 100)")
 
 
 @pytest.mark.slow

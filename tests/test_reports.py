@@ -161,9 +161,9 @@ def test_sections_are_headings_and_comments_in_code_are_none():
             cell("code", "# First", 2.0),
             cell("markdown", "no heading #"),
             cell("code", "b", 0.25),
-            cell("markdown", "## 2 · Two"),
+            cell("markdown", "## 2 · Two (5 minutes)"),
             cell("code", "c"),  # did not run
-            cell("markdown", "## 3 · Three"),
+            cell("markdown", "## 3 · Three (15 minutes; optional at first)"),
             cell("code", "def f(x):", 0.5),
         ]
     )
