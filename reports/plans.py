@@ -51,6 +51,17 @@ class Plan:
         """The parameters that do not have their default."""
         return [p.name for p in self.parameters if self.values[p.name] != p.default]
 
+    @property
+    def instead(self) -> dict:
+        """What the profile says of each parameter that was given another value than by it."""
+        if self.profile is None:
+            return {}
+        said = {
+            key: settings.expanded(value) for key, value in profile_values(self.profile, self.notebook.stem).items()
+        }
+        usual = _absolute(self.parameters, parameters.typed(self.notebook.stem, self.parameters, said))
+        return {name: value for name, value in usual.items() if value != self.values[name]}
+
 
 def notebooks() -> list[Path]:
     """Every notebook of the course, in order."""

@@ -139,9 +139,11 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
 
 def _shown(plan: Plan) -> list[dict]:
     """The parameters as the page shows them."""
+    instead = plan.instead
     return [
         asdict(p)
         | {"value": plan.values[p.name], "changed": p.name in plan.changed}
+        | ({"instead": instead[p.name]} if p.name in instead else {})
         | {"choices": p.expected() if p.bounds is not None else ""}
         for p in plan.parameters
     ]

@@ -341,6 +341,15 @@ def test_downloads_are_inside_the_page(soup):
     assert base64.b64decode(link["href"].partition("base64,")[2]) == b"a,b\n1,2\n"
 
 
+def test_a_value_that_the_profile_has_otherwise_is_told_beside_it_and_at_the_top():
+    other = [PARAMETERS[0] | {"instead": 7}, PARAMETERS[1]]
+    soup = BeautifulSoup(page.report(new_notebook(), results(), other), "html.parser")
+    assert "quick profile but for 1 value, 1 parameter changed" in soup.find(class_="facts").get_text()
+    (row,) = [row for row in soup.select("table.parameters tr") if row.th.get_text() == "seed"]
+    assert row.td.get_text() == "0 (profile: 7)"
+    assert "but for" not in page.report(new_notebook(), results(), PARAMETERS)
+
+
 def test_the_record_shows_everything_also_what_it_does_not_know():
     run = results(provenance={"started": "2025-03-01T10:00:00", "unheard_of": {"deep": {"deeper": "yes!"}}})
     assert "yes!" in page.report(new_notebook(), run, [])

@@ -415,6 +415,16 @@ def test_an_answer_on_other_data_is_none(named, tmp_path, album):
     assert plans.answered(*asked) is None
 
 
+def test_values_that_are_not_the_profiles_are_told_as_such():
+    usual = plans.plan("01_focus", "full")
+    assert (usual.instead, usual.values["cascade_models"]) == ({}, 3)
+    assert plans.plan("01_focus", "full", given={"cascade_models": 1, "tile": 32}).instead == {
+        "cascade_models": 3,
+        "tile": 0,
+    }
+    assert plans.plan("01_focus", given={"cascade_models": 2}).instead == {}
+
+
 def course(capsys, *arguments):
     code = cli.main(list(arguments))
     return code, capsys.readouterr()
