@@ -25,7 +25,7 @@ SYSTEMS = {  # name -> system and machine as Python calls them, and the platform
     "windows": ("Windows", "AMD64", ["win_amd64"]),
     "macos": ("Darwin", "arm64", ["macosx_14_0_arm64"]),  # torch has no wheels for Macs with Intel's processors
 }
-UNPACKED = 2.2  # times as large as its wheel is a package, all of them together
+UNPACKED = 1.9  # times as large as its wheel is a package, all of them together
 PLATFORM = {"Linux": "linux", "Windows": "win32", "Darwin": "darwin"}  # system -> sys.platform
 
 
