@@ -10,7 +10,7 @@ from helpers.errors import CourseError, Missing
 
 from .. import plans, settings
 from . import data as cli_data
-from . import doctor, grid, handing, reading
+from . import doctor, grid, handing, handout, reading
 from .data import print_table
 
 
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add(acts)
     grid.add(acts)
     handing.add(acts)
+    handout.add(acts)
     reading.add(acts)
     return parser
 
