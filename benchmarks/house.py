@@ -103,7 +103,7 @@ def counted(notebook: Path) -> dict[str, Any]:
         if kind == "markdown" and "$$" in source:
             said["first"] = said["code"] if said["first"] is None else said["first"]
             since = 0
-        if kind == "code":
+        if kind == "code" and "your-turn" not in metadata.get("tags", ()):  # exercises are no part of a run
             n = code_lines(source)
             said["code"], since = said["code"] + n, since + n
             said["longest"] = max(said["longest"], since)

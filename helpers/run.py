@@ -131,9 +131,9 @@ class Run:
     def metric(self, name: str, value: float | Estimate, better: str | None = None) -> None:
         """A number by name, for the overview and for comparisons between runs; an estimate keeps its interval.
 
-        `better` is "higher" or "lower" where one of them is. Raises ValueError on a name used before.
+        `better` is "higher" or "lower" where one of them is. Raises ValueError on a name that a report has already.
         """
-        if name in self.results["metrics"]:
+        if self.folder and name in self.results["metrics"]:
             raise ValueError(f"metric {name} is there already; each name is used once in a run")
         if isinstance(value, Estimate):
             self.results["estimates"][name] = value.plain() | {"better": better}
@@ -158,6 +158,8 @@ class Run:
         if seen is not None:
             row |= {"seen": seen.seen, "verdict": seen.word, "holds": seen.holds}
             why = f"{seen.why}. {why}".removesuffix(". ") if seen.why else why
+        if not self.folder:  # in JupyterLab a cell may be run again: what it says now counts
+            self.results["claims"] = [other for other in self.results["claims"] if other["claim"] != claim]
         self.results["claims"].append(_plain(row | {"why": why}))
         self._write()
 
@@ -199,9 +201,10 @@ class Run:
         display(picture, metadata={"image/png": {"alt": alt, "caption": caption}}, raw=True)
 
     def _new(self, kind: str, name: str, file: str, **more) -> None:
-        if any(_file(entry["name"]) == _file(name) for entry in self.results[kind]):
+        others = [entry for entry in self.results[kind] if _file(entry["name"]) != _file(name)]
+        if self.folder and len(others) < len(self.results[kind]):
             raise ValueError(f"{kind}: {name} is there already; each name is used once in a run")
-        self.results[kind].append({"name": name, "file": file} | more)
+        self.results[kind] = [*others, {"name": name, "file": file} | more]
         self._write()
 
     def _keep(self, file: str, content: str | bytes) -> None:

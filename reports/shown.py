@@ -7,7 +7,11 @@ from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 
 KNOBS = {"parameters", "parameters-above", "injected-parameters"}
-LEFT_OUT = {"remove-cell", "papermill-error-cell-tag"}  # by its author; and papermill's word on what failed
+LEFT_OUT = {
+    "remove-cell",
+    "your-turn",
+    "papermill-error-cell-tag",
+}  # by its author; and papermill's word on what failed
 ABOVE = "[Each claim](#run-claims) stands above, with the reason for its verdict."
 
 

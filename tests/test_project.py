@@ -43,6 +43,50 @@ def test_a_notebook_is_readable(path):
     assert len(book.cells) - len(code) >= 0.8 * len(read)
 
 
+def prose(path):
+    """All Markdown of a notebook."""
+    return "\n\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+
+
+def sections(text):
+    """(number, name, minutes, text) of each section that is read in minutes; exercises are none."""
+    heads = [*re.finditer(r"^## (\d+) · (.+?) \((\d+) minutes.*\)$", text, re.M)]
+    ends = [
+        next((m.start() for m in re.finditer(r"^##? ", text, re.M) if m.start() > head.start()), None) for head in heads
+    ]
+    return [(*head.groups(), text[head.end() : end]) for head, end in zip(heads, ends, strict=True)]
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
+def test_the_map_at_the_top_has_every_section_with_its_minutes_and_sums_that_are_right(path):
+    (map_,) = [c.source for c in nbformat.read(path, as_version=4).cells if c.id == "map"]
+    there = sections(prose(path))
+    assert re.findall(r"(\d+) ([^*|]+?) \*\*(\d+)\*\*", re.sub(r"^\| [^|]*\|", "", map_, flags=re.M)) == [
+        (number, name, minutes) for number, name, minutes, _ in there
+    ]
+    for row in map_.splitlines()[2:]:
+        _, part, listed, _ = row.split("|")
+        minutes = [int(m) for name, m in re.findall(r"\d+ ([^*|]+?) \*\*(\d+)\*\*", listed) if name != "Your turn"]
+        assert part.endswith(f", **{sum(minutes)}** ")
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
+def test_every_section_ends_with_one_line_of_what_was_learnt(path):
+    closing = re.compile(r"Your turn|claims|What holds|disagree|silent")
+    learnt = {name: text.count("**Learnt") for _, name, _, text in sections(prose(path)) if not closing.search(name)}
+    assert learnt
+    assert {name: n for name, n in learnt.items() if n != 1} == {}
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.stem)
+def test_a_notebook_opens_with_what_the_reader_will_be_able_to_do_and_needs(path):
+    opening = nbformat.read(path, as_version=4).cells[0].source
+    (able,) = re.findall(r"\*\*You will be able to\*\* \| (.+) \|", opening)
+    assert 3 <= len(able.split("; ")) <= 5
+    assert "**You need**" in opening
+    assert "**Takes**" in opening
+
+
 @pytest.mark.parametrize("profile", sorted(p.stem for p in PROFILES.glob("*.yaml")))
 def test_a_profile_names_only_notebooks_there_are(profile):
     known = {path.stem for path in notebooks()}

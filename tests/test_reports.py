@@ -292,10 +292,10 @@ def test_an_interrupt_leaves_no_folder_and_no_kernel(demo, tmp_path, how, sigint
     assert str(tmp_path) not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
 
 
-def test_a_name_is_used_once(tmp_path, monkeypatch):
+def test_a_name_is_used_once_in_a_report(tmp_path):
     from helpers.run import Run
 
-    run = Run("demo", {"seed": 1})
+    run = Run("demo", {"seed": 1}, str(tmp_path))
     run.metric("a", 1)
     with pytest.raises(ValueError, match="metric a is there already"):
         run.metric("a", 2)

@@ -63,6 +63,23 @@ def test_a_metric_is_a_plain_number_and_an_estimate_keeps_its_interval(run):
         run.metric("count", 4)
 
 
+def test_a_cell_may_run_again_in_jupyterlab_and_what_it_says_then_counts():
+    shown = Run("demo", {"seed": 3})  # no folder: nothing is kept
+    for value in (1.0, 2.0):
+        shown.metric("count", value)
+        shown.table(pd.DataFrame({"n": [value]}), "all")
+        shown.claim("more", paper=1, seen=stats.fact(value > 1, f"{value:g}", "counted"))
+    assert shown.results["metrics"] == {"count": 2.0}
+    assert [entry["name"] for entry in shown.results["tables"]] == ["all"]
+    assert [row["verdict"] for row in shown.results["claims"]] == ["holds"]
+
+
+def test_a_name_stands_for_one_table_in_a_report(run):
+    run.table(pd.DataFrame({"n": [1]}), "all")
+    with pytest.raises(ValueError, match="tables: all is there already"):
+        run.table(pd.DataFrame({"n": [2]}), "all")
+
+
 def test_a_table_shows_no_row_numbers_and_no_number_as_0_that_is_not(run, monkeypatch):
     table = pd.DataFrame({"p": [0.123456, 1.2e-7, 0.0, float("nan")], "n": [1, 2, 3, 4], "who": ["a", "b", "c", "d"]})
     shown = []

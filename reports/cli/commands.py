@@ -10,7 +10,7 @@ from helpers.errors import CourseError, Missing
 
 from .. import kept, ours, plans, settings
 from . import data as cli_data
-from . import doctor, grid, handing, reading, taking
+from . import doctor, grid, handing, handout, reading, taking
 from .data import print_table
 
 LONGEST = 10  # cells that `--timing` names
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add(acts)
     grid.add(acts)
     handing.add(acts)
+    handout.add(acts)
     reading.add(acts)
     taking.add(acts)
     return parser
