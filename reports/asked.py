@@ -45,8 +45,9 @@ def followed(process: subprocess.Popen, cell: Callable[[int, int], None]) -> lis
 
 def ended(said: list[str], code: int) -> tuple[str, str]:
     """The status of a run that said this and has this exit code, and its page, or why it has no good end."""
-    if code == 0 and said and (found := ANSWER.fullmatch(said[-1])):
-        return found[1], found[2]
+    answers = [found for line in said if (found := ANSWER.fullmatch(line))]
+    if code == 0 and answers:
+        return answers[-1][1], answers[-1][2]
     if code < 0:
         return "failed", f"its process was ended by signal {-code}" + "; most often the memory ran out" * (code == -9)
     told = [line for line in said if line.startswith(("course:", "        "))]

@@ -125,6 +125,4 @@ def _landed(future, folder: Path) -> tuple[str, str]:
             for file in found.infolist():  # below the name of the run
                 file.filename = file.filename.partition("/")[2]
                 found.extract(file, draft)
-    if packed:
-        why = str(folder / "report.html") if status == "finished" else runs.reason(folder)
-    return status, why
+    return status, str(folder / "report.html") if status == "finished" else why

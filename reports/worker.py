@@ -16,13 +16,15 @@ import yaml
 from . import asked, handed, runs
 from .litter import passing
 
-Answer = tuple[str, bytes, str]  # status, the run's folder as a zip file (empty where there is none), why it failed
+Answer = tuple[
+    str, bytes, str
+]  # status, the run's folder as a zip file (empty where there is none), why it has no good end
 
 
 def answered(name: str, notebook: bytes, values: dict, profile: str | None, run_id: str, topic: str) -> Answer:
     """The question of a client, who listens to the topic; refused where it has another id over here.
 
-    The run ends with the worker, and when the client is gone or wants it no longer.
+    The run ends with the worker, to be made by another one, and when the client is gone or wants it no longer.
     """
     from dask.distributed import get_worker
 
@@ -36,11 +38,12 @@ def answered(name: str, notebook: bytes, values: dict, profile: str | None, run_
         with asked.started(*question, "--id", run_id, COURSE_WORKER=str(here.name)) as process:
             threading.Thread(target=_end_unwanted, args=(process, here, key), daemon=True).start()
             said = asked.followed(process, lambda *cell: here.log_event(topic, {"key": key, "cell": cell}))
+        _, why = asked.ended(said, process.returncode)
         made = next((path for path in (own / "out").glob("*/[!.]*") if path.is_dir()), None)
         if made is None:
-            return "failed", b"", f"on {where}: {asked.ended(said, process.returncode)[1]}"
+            return "failed", b"", f"on {where}: {why}"
         handed.packed(made, own / "run.zip")
-        return str(runs.results(made).get("status")), (own / "run.zip").read_bytes(), ""
+        return str(runs.results(made).get("status")), (own / "run.zip").read_bytes(), why
 
 
 def _known(name: str, notebook: bytes) -> str:
@@ -53,7 +56,8 @@ def _end_unwanted(process: subprocess.Popen, here, key: str) -> None:
     """Interrupt the process when nobody waits for the answer, or the worker closes: dask cannot end a thread."""
     while process.poll() is None:
         task = here.state.tasks.get(key)
-        if task is None or task.state == "cancelled" or here.status.name in ("closing", "closing_gracefully", "closed"):
+        closes = here.status.name in ("closing", "closing_gracefully", "closed")  # as a queue asks whose time is over
+        if task is None or task.state == "cancelled" or closes:
             process.send_signal(signal.SIGINT)
             return
         time.sleep(1)

@@ -16,13 +16,13 @@ how: str = "one"  # one | two; a choice
 seed: int = 0  # 0 to 99; draws
 device: str = "cpu"  # auto | cpu | cuda; where
 pictures: str = ""  # data set or nothing; what it is about
-stop: str = "no"  # no | fail | sleep | killed; how it ends"""
+stop: str = "no"  # no | fail | killed | sleep | worker-0; how it ends, or who sleeps"""
 CELLS = [  # without torch, which takes seconds to import
     "import json, os, time\nfrom pathlib import Path\nfolder = Path(os.environ['COURSE_RUN_DIR'])",
     """found = {"lr": lr, "threads": os.environ.get("OMP_NUM_THREADS")}
 (folder / "results.json").write_text(json.dumps({"metrics": found}))
 assert stop != "fail", "as asked"
-time.sleep(60 * (stop == "sleep"))
+time.sleep(60 * (stop in ("sleep", os.environ.get("COURSE_WORKER"))))
 if stop == "killed":
     os.kill(os.getpid(), 9)""",
 ]
@@ -74,10 +74,11 @@ class Cluster:
         return subprocess.Popen(command, start_new_session=True, **self._how)
 
     def end(self):
-        for process in (*self.workers, self.scheduler):
-            process.terminate()
-        for process in (*self.workers, self.scheduler):
-            process.wait(timeout=60)
+        for those in (self.workers, [self.scheduler]):  # a worker whose scheduler goes first takes its time
+            for process in those:
+                process.terminate()
+            for process in those:
+                process.wait(timeout=60)
         self._said.close()
 
 

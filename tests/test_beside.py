@@ -69,6 +69,21 @@ def test_one_that_fails_or_is_killed_stops_no_other_and_each_keeps_its_exit_code
     }
 
 
+@pytest.mark.parametrize(
+    ("said", "code", "status", "why"),
+    [
+        (["a: b: finished: p: q/report.html", "Exception ignored in: ..."], 0, "finished", "p: q/report.html"),
+        (["one: there already: report.html"], 0, "there already", "report.html"),
+        (["one: failed: report.html", "        ValueError: no", "        of it"], 1, "failed", "ValueError: no\nof it"),
+        (["course: lr is 9; it needs less", "        Example: 1"], 2, "failed", "lr is 9; it needs less\nExample: 1"),
+        (["Traceback", "  File x", "KeyError: 1"], 1, "failed", "Traceback\nFile x\nKeyError: 1"),
+        ([], -11, "failed", "its process was ended by signal 11"),
+    ],
+)
+def test_how_a_run_ended_is_read_from_its_words(said, code, status, why):
+    assert asked.ended(said, code) == (status, why)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_them_all_and_leaves_nothing(notebooks, tmp_path, how):
     code = (

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from grids import cluster, grid_file
+from grids import book, cluster, grid_file
 from watched import course, family, litter, orphans, started
 
 from reports import runs
@@ -119,3 +119,22 @@ def test_a_grid_on_a_cluster_of_which_anything_is_killed_is_finished_when_asked_
     left = litter(tmp_path, os.environ["TMPDIR"])
     tally("grid, on a cluster", tries=4, orphans=len(alive), litter=len(left))
     assert (alive, left) == ([], [])
+
+
+@pytest.mark.nightly
+def test_a_worker_that_is_asked_to_end_leaves_its_run_to_another(own_places, tmp_path, tally):
+    file, out = grid_file(book(tmp_path / "demo.ipynb"), params={"stop": "worker-0"}), tmp_path / "out"  # who sleeps
+    with cluster(tmp_path, workers=1) as machines:
+        with started("grid", file, "--out", out, "--scheduler-file", machines.file) as client:
+            begun([machines.workers[0].pid], KERNEL)
+            machines.add_worker()
+            others = family(machines.workers[0].pid)
+            machines.workers[0].terminate()
+            said, more = client.communicate(timeout=120)
+        alive = orphans(others)
+    left = litter(tmp_path, os.environ["TMPDIR"])
+    tally("a worker's time is over", tries=1, orphans=len(alive), litter=len(left))
+    assert client.returncode == 0, said + more
+    assert (alive, left) == ([], [])
+    (folder,) = (out / "demo").glob("[!.]*")
+    assert runs.results(folder)["provenance"]["worker"] == "worker-1"
