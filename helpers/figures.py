@@ -4,23 +4,19 @@ Each function gives a figure that is described, with its numbers, in `figure.alt
 for colour-blind readers, text is large enough for a phone.
 """
 
-import base64
-import html
-import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from IPython.display import HTML, display
 from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
 
 from .charts import WIDE, against, bars, described, histogram, in_words, spread  # noqa: F401  one door
 from .lettering import plain, wrapped
+from .sliders import sliders  # noqa: F401  the same door
 
 LINES = [("black", "white", "-"), ("#f0e442", "black", "--"), ("#56b4e9", "black", ":")]  # outlines: colour, edge, dash
 Texts = Sequence | None
@@ -43,6 +39,8 @@ def grid(rows: int, columns: int, side: float = 2.0, head: float = 0.3) -> tuple
 
 def picture(axis: Any, image: torch.Tensor, title: str = "") -> None:
     """One uint8 picture `(3, H, W)`."""
+    axis.set(xticks=[], yticks=[])  # ticks that nobody sees take longer to draw than the picture
+    axis.set_axis_off()
     axis.imshow(shown(image))
     axis.set_title(plain(title), fontsize="small")
 
@@ -57,15 +55,26 @@ def overlay(axis: Any, image: torch.Tensor, values: torch.Tensor, title: str = "
     colours = plt.get_cmap("RdBu_r" if signed else "YlOrRd")((at + 1) / 2 if signed else at)
     colours[:, 3] = np.abs(at) ** 0.7 * 0.85
     strength = np.clip(values.detach().cpu().double().numpy() / (top or _top(values)), -1, 1)
+    axis.set(xticks=[], yticks=[])
+    axis.set_axis_off()
     axis.imshow(shown(image).mean(-1) * 0.6 + 90, cmap="gray", vmin=0, vmax=255)
     axis.set_title(plain(title), fontsize="small")
     return axis.imshow(strength, cmap=ListedColormap(colours), vmin=at[0], vmax=1)
 
 
+def colour_bar(figure: Any, drawn: Any, axes: Any, label: str, signed: bool = True) -> None:
+    """The scale of maps that `overlay` drew, below these axes: zero in its middle where they are signed."""
+    shrink = min(1, 4 * figure.dpi / figure.bbox.width) if np.size(axes) > 1 else 1
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=shrink, aspect=30)
+    bar.set_label(label, fontsize="small")
+    bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
+    bar.ax.set_facecolor("0.75")  # the grey of the pictures below
+
+
 def box(axis: Any, B: Iterable, colour: str, **line: Any) -> None:
     """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew."""
     x0, y0, x1, y1 = (float(v) for v in B)
-    axis.add_patch(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, **{"lw": 2} | line))
+    axis.add_artist(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, **{"lw": 2} | line))
 
 
 def sheet(images: torch.Tensor, titles: Texts = None, columns: int = 8, side: float = 1.6) -> Any:
@@ -107,20 +116,17 @@ def overlays(
                 drawn = overlay(axis, image, maps[n][i], title, tops[n], signed)
             else:
                 picture(axis, image, title)
-            for what, style in zip((outlines or {}).values(), LINES, strict=False):
+            for k, what in enumerate((outlines or {}).values()):
                 of_column = what.get(n) if isinstance(what, Mapping) else what
                 if of_column is not None:
-                    _outline(axis, of_column[i], style)
+                    outline(axis, of_column[i], k)
         if across:
             column[0].text(
                 -0.06, 0.5, wrapped(n, side), rotation=90, ha="right", va="center", transform=column[0].transAxes
             )
     if drawn is not None:
         whose = "all maps" if shared or len(maps) == 1 else f"each {'row' if across else 'column'}'s maps"
-        bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=min(1, 4 / figure.get_figwidth()), aspect=30)
-        bar.set_label(f"{label}\n(1: 99.5th percentile of {whose})", fontsize="small")
-        bar.set_ticks([-1, 0, 1] if signed else [0, 0.5, 1])
-        bar.ax.set_facecolor("0.75")  # the grey of the pictures below
+        colour_bar(figure, drawn, axes, f"{label}\n(1: 99.5th percentile of {whose})", signed)
     keys = [
         plt.Line2D([], [], label=wrapped(n, 4), **_stroke(line)) for n, line in zip(outlines or {}, LINES, strict=False)
     ]
@@ -130,8 +136,9 @@ def overlays(
     return described(figure, f"{count} pictures{_list(titles)}{f'; the maps of each{_list(maps)}' * bool(maps)}{said}")
 
 
-def _outline(axis: Any, what: torch.Tensor, line: tuple[str, str, str]) -> None:
-    look = _stroke(line)
+def outline(axis: Any, what: torch.Tensor, kind: int = 0) -> None:
+    """A line around a mask (H, W) or a box (4,), none around nothing: solid black, dashed yellow, dotted blue."""
+    look = _stroke(LINES[kind % len(LINES)])
     if what.ndim == 1 and what.isfinite().all():
         box(axis, what.cpu(), look.pop("color"), **look)
     elif what.ndim == 2 and 0 < what.double().mean() < 1:
@@ -162,33 +169,3 @@ def _titles(words: Texts, count: int, side: float) -> list[str]:
 
 def _head(words: Sequence[str]) -> float:
     return 0.06 + 0.18 * max([w.count("\n") + 1 for w in words if w], default=0)
-
-
-def slider(run: Any, draw: Callable, values: Iterable, name: str, *, label: str, alt: str, caption: str = "") -> None:
-    """`draw(axis, value)` for each of a few values: under a slider in JupyterLab, side by side in a report.
-
-    In JupyterLab they are also side by side in a fold below: a saved notebook has no slider while its kernel is off.
-    """
-    values = list(values)
-    if run.folder is None:
-        choice = ipywidgets.SelectionSlider(options=values, value=values[len(values) // 2], description=label)
-        ipywidgets.interact(lambda value: _alone(draw, value), value=choice)
-    figure, axes = grid(1, len(values), side=min(2.6, WIDE / len(values)))
-    for axis, value in zip(axes.flat, values, strict=True):
-        draw(axis, value)
-    if run.folder is None:
-        display(HTML(f"<details><summary>All of them, side by side</summary>{_image(figure, alt)}</details>"))
-    else:
-        run.figure(figure, name, alt=alt, caption=caption)
-
-
-def _image(figure: Any, alt: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", bbox_inches="tight")
-    plt.close(figure)
-    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}">'
-
-
-def _alone(draw: Callable, value: Any) -> None:
-    draw(grid(1, 1, side=4.0)[1][0, 0], value)
-    plt.show()

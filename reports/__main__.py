@@ -17,6 +17,7 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # other processors' ways to compute: without AVX-512, without AVX, and PyTorch's own without either
 KERNELS = ("ONEDNN_MAX_CPU_ISA=AVX2", "ONEDNN_MAX_CPU_ISA=SSE41", "ATEN_CPU_CAPABILITY=default")
 STRIP = ("nbstripout", "--keep-id", "--extra-keys", "metadata.papermill cell.metadata.papermill")
+LAB = ("jupyter", "lab", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate")
 PYTEST = ("pytest", "-n", "2", "--dist", "loadfile")
 INSTALLED = {  # stamp -> what pip installs for it, one after the other
     "base": (("torch", "torchvision"), ("-e", ".")),  # the pair together, from the same index: they must match
@@ -77,11 +78,16 @@ def test() -> None:
 def lab() -> None:
     """JupyterLab, which asks nobody whether to fetch news, and fetches none."""
     module("reports.cli", "data", "prepare", "all")
-    settings = VENV / "share/jupyter/lab/settings/overrides.json"
-    settings.parent.mkdir(parents=True, exist_ok=True)
+    write_silence(VENV / "share/jupyter/lab/settings")
+    module(*LAB, "notebooks")
+
+
+def write_silence(settings: Path) -> None:
+    """Overrides of JupyterLab's defaults, in its folder of settings: no question about news, and none fetched."""
+    settings.mkdir(parents=True, exist_ok=True)
     silent = {"fetchNews": "false", "checkForUpdates": False}
-    settings.write_text(json.dumps({"@jupyterlab/apputils-extension:notification": silent}), encoding="utf-8")
-    module("jupyter", "lab", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "notebooks")
+    said = json.dumps({"@jupyterlab/apputils-extension:notification": silent})
+    (settings / "overrides.json").write_text(said, encoding="utf-8")
 
 
 def bench() -> None:

@@ -2,6 +2,7 @@
 
 import re
 
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from matplotlib.collections import PathCollection
 from PIL import Image
 
-from helpers import figures, stats
+from helpers import figures, sliders, stats
 from helpers.run import Run
 
 NAN = float("nan")
@@ -382,34 +383,88 @@ def test_numbers_and_estimates_in_words():
 def drawn():
     """A function to draw with, and the values it was asked for."""
     asked = []
-    return asked, lambda axis, value: asked.append(value) or axis.set_title(str(value))
+
+    def draw(figure, step, κ):
+        asked.append((step, κ))
+        figure.subplots().add_patch(plt.Rectangle((0, 0), 0.5, 0.5, gid="two"))
+        return f"step {step}, κ {κ}"
+
+    return asked, draw
 
 
-def test_in_a_report_every_value_is_drawn_into_one_figure(drawn, tmp_path):
+KNOBS = {"step": ["one", "two"], "κ": [5, 10, 20]}
+FRAMES = [("one", 10), ("two", 20)]
+
+
+def test_in_a_report_every_frame_is_drawn_into_one_figure_and_described(drawn, tmp_path):
     asked, draw = drawn
     run = Run("toy", {}, str(tmp_path))
-    figures.slider(run, draw, [5, 10, 20], "steps", label="step", alt="three steps")
-    assert asked == [5, 10, 20]
-    assert run.results["figures"][0]["alt"] == "three steps"
+    figures.sliders(run, draw, KNOBS, "steps", frames=FRAMES, alt="Two steps")
+    assert asked == FRAMES
+    assert run.results["figures"][0]["alt"] == "Two steps. step one, κ 10; step two, κ 20"
     width, height = Image.open(tmp_path / "figures" / "steps.png").size
-    assert width > 2 * height
+    assert width > 1.5 * height
 
 
-def test_in_jupyterlab_the_slider_draws_the_value_it_is_moved_to(drawn, monkeypatch):
-    asked, draw = drawn
-    made = []
-    monkeypatch.setattr(figures.ipywidgets, "interact", lambda function, value: made.append((function, value)))
-    monkeypatch.setattr(figures.plt, "show", lambda: None)
+@pytest.fixture
+def moved(drawn, monkeypatch):
+    """The knobs of sliders in JupyterLab by name, and all that was shown."""
+    _, draw = drawn
     shown = []
-    monkeypatch.setattr(figures, "display", shown.append)
+    monkeypatch.setattr(sliders, "display", shown.append)
+    figures.sliders(Run("toy", {}), draw, KNOBS, "steps", frames=FRAMES, alt="Two steps")
+    (box,) = [one for one in shown if isinstance(one, ipywidgets.VBox)]
+    return {knob.description: knob for knob in box.children[0].children}, shown
+
+
+def test_in_jupyterlab_words_are_buttons_numbers_sliders_and_both_begin_with_the_first_frame(moved):
+    knobs, _ = moved
+    assert {name: (type(knob), knob.value) for name, knob in knobs.items()} == {
+        "step": (ipywidgets.ToggleButtons, "one"),
+        "κ": (ipywidgets.SelectionSlider, 10),
+    }
+
+
+def test_a_knob_that_is_moved_draws_its_value_and_says_it(moved, drawn):
+    (asked, _), (knobs, shown) = drawn, moved
+    knobs["κ"].value = 20
+    assert asked[-1] == ("one", 20)
+    assert 'alt="step one, κ 20"' in shown[-1].data
+    assert '<p aria-live="polite">step one, κ 20</p>' in shown[-1].data
+
+
+def test_the_axes_stay_where_they_are_whatever_their_titles(monkeypatch):
+    shown, drawn = [], []
+    monkeypatch.setattr(sliders, "display", shown.append)
+
+    def draw(figure, rows):
+        figure.subplots().set_title("\n" * rows)
+        drawn.append(figure)
+        return f"{rows} rows"
+
+    figures.sliders(Run("toy", {}), draw, {"rows": [0, 9]}, "rows", alt="Titles")
+    (box,) = [one for one in shown if isinstance(one, ipywidgets.VBox)]
+    box.children[0].children[0].value = 9
+    first, last = (figure.axes[0].get_position().bounds for figure in (drawn[0], drawn[-1]))
+    assert first == last
+
+
+def test_what_is_drawn_with_the_name_of_a_button_can_be_clicked(moved):
+    _, shown = moved
+    assert "<title>two</title>" in shown[0].data
+    assert "onclick" in shown[0].data
+
+
+def test_a_saved_notebook_has_the_frames_in_a_fold_while_its_kernel_is_off(moved):
+    _, shown = moved
+    assert shown[-1].data.startswith("<details>")
+    assert '<img alt="Two steps. step one' in shown[-1].data
+
+
+def test_without_ipywidgets_the_frames_are_all_there_is(drawn, monkeypatch):
+    asked, draw = drawn
+    monkeypatch.setattr(sliders, "ipywidgets", None)
     run = Run("toy", {})
-    figures.slider(run, draw, [5, 10, 20], "steps", label="step", alt="three steps")
-    (move, choice), *_ = made
-    assert choice.options == (5, 10, 20)
-    assert choice.value == 10
-    assert asked == [5, 10, 20]  # what a saved notebook shows while its kernel is off
-    assert shown[0].data.startswith("<details>")
-    assert '<img alt="three steps" src="data:image/png;base64,' in shown[0].data
-    move(20)
-    assert asked == [5, 10, 20, 20]
-    assert run.results["figures"] == []
+    figures.sliders(run, draw, KNOBS, "steps", frames=FRAMES, alt="Two steps")
+    assert asked == FRAMES
+    assert [one["name"] for one in run.results["figures"]] == ["steps"]

@@ -36,35 +36,45 @@ def human(region: str) -> str:
 # --- the drawing ------------------------------------------------------------------------------------------------------
 
 
-def _head(axes, worn, colours, marks, pen):
-    """One head on its card; regions without a colour in `colours` stay pale, those whose colour is None are hatched."""
+def portrait(axes: Axes, worn: bool, colours: Mapping, marks: Sequence[str] = (), pen: float = 1.0) -> None:
+    """One head on its card; regions without a colour in `colours` stay pale, those whose colour is None are hatched.
+
+    `worn`: with hat and glasses. What is drawn of a region has its `human` name as gid, by which it can be clicked.
+    """
     axes.set(xlim=(LEFT - 0.06, LEFT + WIDE + 0.06), ylim=(TOP + TALL + 0.06, TOP - 0.06), aspect="equal")
     axes.set_axis_off()
     box = (LEFT + 0.2, TOP + 0.2), WIDE - 0.4, TALL - 0.4
     card = FancyBboxPatch(*box, boxstyle="round,pad=0.2,rounding_size=0.3")
     shapes = {"background": card} | {region: PathPatch(path) for region, path in outlines(worn).items()}
+    # artists, for no patch moves the limits, and to ask each of them takes as long as to draw it
     shown = {region: colour for region, colour in colours.items() if (region in WORN) == worn}
     for order, (region, shape) in enumerate(shapes.items()):
         pale, path, marked = PALE if order == 0 else "white", shape.get_path(), region in marks and region in shown
         dark, above = region in shown or not worn, order + 20 * (worn and region in shown)
-        shape.set(label=region, fc=shown.get(region, pale) or ABSENT, ec=INK if dark else GREY, joinstyle="round")
-        axes.add_patch(shape).set(zorder=above, lw=pen * (1.5 if marked else 1))
+        shape.set(
+            label=region,
+            gid=human(region),
+            fc=shown.get(region, pale) or ABSENT,
+            ec=INK if dark else GREY,
+            joinstyle="round",
+        )
+        axes.add_artist(shape).set(zorder=above, lw=pen * (1.5 if marked else 1))
         if marked:  # a wide line that covers none but the five largest, so that every colour can be seen
             line = PathPatch(path, fc="none", ec=GOLD, lw=6 * pen, joinstyle="round", zorder=min(order, 5) - 0.5)
-            axes.add_patch(line).set_label(f"mark {region}")
+            axes.add_artist(line).set_label(f"mark {region}")
         if region in shown and shown[region] is None:
-            axes.add_patch(PathPatch(path, fc="none", ec=GREY, lw=0, hatch="/////", zorder=above + 0.2))
-    for eye in (outlines(worn)[name].vertices for name in ("l_eye", "r_eye")):
+            axes.add_artist(PathPatch(path, fc="none", ec=GREY, lw=0, hatch="/////", zorder=above + 0.2))
+    for eye in (np.asarray(outlines(worn)[name].vertices) for name in ("l_eye", "r_eye")):
         y = (eye[:, 1].min() + eye[:, 1].max()) / 2
         lid = eye[eye[:, 1] < y - 0.04, 0]  # without the lashes, which reach to one side
         x = (lid.min() + lid.max()) / 2
-        axes.add_patch(Circle((x, y), 0.055, fc=INK, lw=0, zorder=50))
-        axes.add_patch(Circle((x + 0.02, y - 0.02), 0.017, fc="white", lw=0, zorder=50))
+        axes.add_artist(Circle((x, y), 0.055, fc=INK, lw=0, zorder=50))
+        axes.add_artist(Circle((x + 0.02, y - 0.02), 0.017, fc="white", lw=0, zorder=50))
     for patch in axes.patches:
         if patch.get_zorder() > 0:
             patch.set_clip_path(card)
     edge = FancyBboxPatch(*box, boxstyle=card.get_boxstyle(), fc="none", ec=card.get_edgecolor(), lw=pen, zorder=51)
-    axes.add_patch(edge)
+    axes.add_artist(edge)
 
 
 # --- the numbers ------------------------------------------------------------------------------------------------------
@@ -160,7 +170,7 @@ def prototype(
     _say(figure, 0.1, head - 0.27, most, 10.5)
     if drawn:
         for worn, x in ((False, 0.05), (True, 3.0)):
-            _head(place(x, head, 2.9, 3.75), worn, scale.colours, mark, 1.1)
+            portrait(place(x, head, 2.9, 3.75), worn, scale.colours, mark, 1.1)
         scale.bar(place(1.9, head + 3.93, 2.2, 0.13), 9)
         _key(figure, 3.0, head + 4.17, "IoR", bool(mark), any(isnan(v) for v in values.values()))
     width = wide - left - 0.1
@@ -199,7 +209,7 @@ def prototypes(
         if set(values) & set(REGIONS):
             face, other = (x + 0.03, y + top, 0.6, 0.775), (x + 0.64 * cell, y + top + 0.325 * cell, 0.345, 0.4456)
             for worn, (at, down, *size), pen in ((False, face, 0.7), (True, other, 0.5)):
-                _head(place(at, down, *(cell * k for k in size)), worn, scale.colours, marks, pen)
+                portrait(place(at, down, *(cell * k for k in size)), worn, scale.colours, marks, pen)
             for k, (rank, region) in enumerate(_most(values)):
                 text = shorten(f"{rank} {human(region)}", 7.5, 0.36 * cell)
                 weight = "bold" if region in marks else "normal"
