@@ -72,7 +72,7 @@ def colour_bar(figure: Any, drawn: Any, axes: Any, label: str, signed: bool = Tr
 
 
 def box(axis: Any, B: Iterable, colour: str, **line: Any) -> None:
-    """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew, with a contrasting edge."""
+    """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew; its edge contrasts."""
     x0, y0, x1, y1 = (float(v) for v in B)
     edge = withStroke(linewidth=line.setdefault("lw", 2) + 1.5, foreground="white" if colour == "black" else "black")
     look = {"fill": False, "ec": colour, "path_effects": [edge]} | line
