@@ -72,9 +72,11 @@ def colour_bar(figure: Any, drawn: Any, axes: Any, label: str, signed: bool = Tr
 
 
 def box(axis: Any, B: Iterable, colour: str, **line: Any) -> None:
-    """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew."""
+    """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew; its edge contrasts."""
     x0, y0, x1, y1 = (float(v) for v in B)
-    axis.add_artist(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, **{"lw": 2} | line))
+    edge = withStroke(linewidth=line.setdefault("lw", 2) + 1.5, foreground="white" if colour == "black" else "black")
+    look = {"fill": False, "ec": colour, "path_effects": [edge]} | line
+    axis.add_artist(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, **look))
 
 
 def sheet(images: torch.Tensor, titles: Texts = None, columns: int = 8, side: float = 1.6) -> Any:

@@ -126,7 +126,7 @@ class Lab:
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     home = tmp_path_factory.mktemp("lab")
-    few_for_embedded(home / "data", 160, 64)
+    few_for_embedded(home / "data", 240, 64)
     lab = Lab(home)
     yield lab
     lab.close()
