@@ -145,6 +145,8 @@ def _sweep(runs: list[Found]) -> dict[str, Any] | None:
         shown["names"] = [" · ".join(map(said.show, setting)) or "all" for setting in swept.settings]
         shown["rows"] = [_over_seeds(swept, name, made[name]) for name in made]
         shown["told"] = sum(sweeps.best(swept, name)[1] == "best" for name in names)
+        measured = [run.measures for runs in swept.runs for run in runs.values()]
+        shown["of"] = len({name for each in measured for name, one in each.items() if one.better})
     return shown
 
 
@@ -212,10 +214,10 @@ def _answer(book: dict[str, Any]) -> str:
     differ = f"differ in {_and(names)}" if names else "have the same parameters"
     if n == 1:
         return f"One run of {book['name']} stands alone."
-    what, told = "run", marked
+    what, told, of = "run", marked, len(rows)
     if (sweep := book["sweep"]) and "told" in sweep and sweep["settings"] > 1:
-        what, told = "setting, over its seeds,", sweep["told"]
-    best = f"A best {what} can be named for {told or 'none'} of {len(rows)} metrics with a better direction."
+        what, told, of = "setting, over its seeds,", sweep["told"], sweep["of"]
+    best = f"A best {what} can be named for {told or 'none'} of {of} metric{'s' * (of != 1)} with a better direction."
     return (
         f"{n} runs of {book['name']} {differ}. {best if rows else 'No metric says whether higher or lower is better.'}"
     )

@@ -211,7 +211,7 @@ def test_what_each_run_measured_of_its_own_value_is_one_metric(kept, tmp_path):
     assert sweeps.key_metrics(whole) == ["focus.(methods)"]
     assert [one.measure.value for one in sweeps.points(whole, "focus.(methods)")] == pytest.approx([0.6006, 0.8008])
     assert sweeps.best(whole, "focus.(methods)")[:2] == (1, "best")
-    compare.write(runs, Place(tmp_path / "c.html"))
+    assert "over its seeds, can be named for 1 of 1 metric " in compare.write(runs, Place(tmp_path / "c.html"))
     assert "stands for the value that each run has of it" in (tmp_path / "c.html").read_text("utf-8")
 
 
@@ -266,7 +266,7 @@ def test_the_answer_counts_settings_when_there_are_seeds(kept, tmp_path, step, t
         for (k, s), jump in jumps.items()
     ]
     said = compare.write(runs, Place(tmp_path / "c.html"))
-    assert f"A best setting, over its seeds, can be named for {told} of 1 metrics" in said
+    assert f"A best setting, over its seeds, can be named for {told} of 1 metric " in said
 
 
 # ---------------------------------------------------------------------------------------------- agreement
