@@ -6,6 +6,7 @@ import re
 from functools import cache
 from itertools import count
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from helpers import check
 from helpers.errors import CourseError
 from helpers.exercises import FOLDER, Exercise, difference, of_notebook, outcome, verdict
 from reports import handout, plans
+from reports.shown import divided
 
 NOTEBOOKS = plans.notebooks()
 NUMBERED = [path for path in NOTEBOOKS if path.stem[:2] in ("01", "02", "03", "04", "05")]
@@ -245,3 +247,13 @@ def test_no_two_exercises_have_one_name():
     names = [name for path in NOTEBOOKS for name in of_notebook(path.stem)]
     assert len(names) == len({*names})
     assert {file.stem for file in FOLDER.glob("*.py")} <= {path.stem for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_report_leaves_exercises_out_and_keeps_how_to_ask_for_one_of_ones_own(path):
+    book = nbformat.read(path, as_version=4)
+    opening, rest = divided(book)
+    shown = "\n".join(cell.source for cell in [*opening, *rest.cells])
+    assert "check.yours" in "\n".join(cell.source for cell in book.cells)
+    assert re.search(r"check\.yours|### Exercise|· Your turn", shown) is None
+    assert "-p dataset=path/to/" in shown or "-p images=path/to/" in shown

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pytest
-from known import step_through
+from known import few_for_embedded, step_through
 from test_any_parameters import SMALL, small_home
 
 from helpers.errors import CourseError
@@ -117,31 +117,31 @@ def test_a_heading_without_difficulty_and_minutes_is_refused():
         handout.tasks([cell])
 
 
-@pytest.fixture(scope="module")
-def few_pictures(tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    small_home(home)
-    return home
+# of the two that the others build on, as little as can be; the rest is asked for by `make fuzz`
+TINY = {
+    "00_start_here": {"tile": 32, "epochs": 1, "model": "compact_vgg"},
+    "01_focus": {"tile": 32, "epochs": 3, "model": ["compact_vgg"], "methods": ["gradcam"], "mosaics_per_class": [1]}
+    | {"layout_mosaics": 10, "random_draws": 2, "cascade_steps": 2, "curve_model": "none"},
+}
+FIRST = {stem: {name: some[0] for name, some in SMALL[stem].items()} for stem in SMALL if stem not in TINY}
+RUNS = [pytest.param(stem, given, marks=pytest.mark.slow) for stem, given in TINY.items()]
+RUNS += [pytest.param(stem, given, marks=pytest.mark.nightly) for stem, given in FIRST.items()]
 
 
-NOW = ("00", "01")  # the others take minutes
-RUNS = [
-    pytest.param(path, marks=pytest.mark.slow if path.stem[:2] in NOW else pytest.mark.nightly) for path in NOTEBOOKS
-]
-
-
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
-def test_a_students_notebook_runs_from_top_to_bottom_with_nothing_answered(
-    path, few_pictures, tmp_path, monkeypatch, capsys
-):
-    (given,) = handout.write([path], "student", tmp_path)
-    for variable, value in {"DATA": few_pictures, "NOTEBOOK": given}.items():
+@pytest.mark.parametrize(("stem", "values"), RUNS)
+def test_a_students_notebook_runs_from_top_to_bottom_with_nothing_answered(stem, values, tmp_path, monkeypatch, capsys):
+    home = tmp_path / "home"
+    if stem in TINY:
+        few_for_embedded(home, images=120, size=32)
+    else:
+        small_home(home)
+    (given,) = handout.write([plans.notebook(stem)], "student", tmp_path / "class")
+    for variable, value in {"DATA": home, "NOTEBOOK": given}.items():
         monkeypatch.setenv(f"COURSE_{variable}", str(value))
-    values = plans.plan(path.stem, given={name: some[0] for name, some in SMALL[path.stem].items()}).values
     try:
-        step_through(SimpleNamespace(notebook=given, values=values))
+        step_through(SimpleNamespace(notebook=given, values=plans.plan(stem, given=values).values))
     finally:
         plt.close("all")
-    functions = [task.function for task in asked(path) if task.function]
     said = capsys.readouterr().out
+    functions = [task.function for task in asked(plans.notebook(stem)) if task.function]
     assert [name for name in functions if f"○ my_{name}: not begun yet" not in said] == []
