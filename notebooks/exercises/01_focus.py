@@ -13,7 +13,65 @@ def maps(*rows):
     return torch.tensor(rows).view(-1, 2, 2)
 
 
-# 1 · focus
+# 1 · assemble
+
+
+def assemble_tries(draw):
+    yield (
+        (torch.arange(4.0).view(1, 4, 1, 1, 1),),
+        "Four tiles of one pixel, 0 1 over 2 3. Yours puts them so: {yours}. Tile 1 belongs at the top right, tile 2 "
+        "at the bottom left.",
+    )
+    tiles = torch.arange(4.0).view(1, 4, 1, 1, 1).expand(1, 4, 1, 2, 2)
+    yield (
+        (tiles,),
+        "Four tiles of 2 x 2 pixels, all 0, all 1, all 2, all 3: the mosaic is to show four squares. Yours shows "
+        "{yours}. Which axis is the row of tiles, which the row in a tile? They have to be neighbours.",
+    )
+    yield (
+        (torch.arange(24.0).view(1, 4, 3, 1, 2)[..., :1],),
+        "Each of three colours is to be glued by itself. Yours mixes them: is the axis of colours still the second?",
+    )
+    for _ in range(3):
+        yield (
+            (torch.rand(2, 4, 3, 3, 3, generator=draw),),
+            "On random tiles some pixels are not where they belong, although tiles of one colour are. Is a row or a "
+            "column inside of each tile turned round?",
+        )
+
+
+def glued(*order):
+    """Tiles as a mosaic, by another order of the axes M, row of tiles, column of tiles, colour, row, column."""
+
+    def wrong(tiles):
+        M, _, C, t, _ = tiles.shape
+        return tiles.reshape(M, 2, 2, C, t, t).permute(order).reshape(M, C, 2 * t, 2 * t)
+
+    return wrong
+
+
+assemble = Exercise(
+    tries=assemble_tries,
+    mistakes={
+        "A reshape alone does not move anything: it reads the numbers in the order in which they lie, and tears the "
+        "tiles into strips. Split the 4 into 2 x 2, permute the axes to (M, C, row of tiles, row, column of tiles, "
+        "column), then reshape.": lambda tiles: tiles.reshape(
+            len(tiles), tiles.shape[2], 2 * tiles.shape[3], 2 * tiles.shape[4]
+        ),
+        "Tiles 1 and 2 have changed places: the mosaic is filled column by column. The first 2 of 2 x 2 counts the "
+        "rows of tiles, the second the columns.": glued(0, 3, 2, 4, 1, 5),
+        "Each tile lies on its side: inside of it rows and columns have changed places. Put each tile's row behind the "
+        "row of tiles, its column behind the column of tiles.": glued(0, 3, 1, 5, 2, 4),
+    },
+    then="With torch.cat twice it can be done, too, without permute. Which of the two can a reader check faster?",
+    teacher="""Draw the six axes on the board: mosaic, row of tiles, column of tiles, colour, row, column. `reshape`
+can only merge axes that are neighbours, so the row of tiles has to stand directly before the row in a tile. Nearly
+every student's first answer is the reshape alone; on tiles of *one* pixel it is right, which is why the first toy does
+not catch it. Worth a minute: a toy that a wrong answer passes is too small.""",
+)
+
+
+# 2 · focus
 
 
 def focus_tries(draw):
@@ -75,64 +133,6 @@ counted*, both facts stay visible. The authors' code divides 0 by 0 and loses th
 
 Ask then: what is chance? One half, the area of the target, for this mosaic; one ninth of the area would be another
 chance. A metric without its chance level is an opinion.""",
-)
-
-
-# 2 · assemble
-
-
-def assemble_tries(draw):
-    yield (
-        (torch.arange(4.0).view(1, 4, 1, 1, 1),),
-        "Four tiles of one pixel, 0 1 over 2 3. Yours puts them so: {yours}. Tile 1 belongs at the top right, tile 2 "
-        "at the bottom left.",
-    )
-    tiles = torch.arange(4.0).view(1, 4, 1, 1, 1).expand(1, 4, 1, 2, 2)
-    yield (
-        (tiles,),
-        "Four tiles of 2 x 2 pixels, all 0, all 1, all 2, all 3: the mosaic is to show four squares. Yours shows "
-        "{yours}. Which axis is the row of tiles, which the row in a tile? They have to be neighbours.",
-    )
-    yield (
-        (torch.arange(24.0).view(1, 4, 3, 1, 2)[..., :1],),
-        "Each of three colours is to be glued by itself. Yours mixes them: is the axis of colours still the second?",
-    )
-    for _ in range(3):
-        yield (
-            (torch.rand(2, 4, 3, 3, 3, generator=draw),),
-            "On random tiles some pixels are not where they belong, although tiles of one colour are. Is a row or a "
-            "column inside of each tile turned round?",
-        )
-
-
-def glued(*order):
-    """Tiles as a mosaic, by another order of the axes M, row of tiles, column of tiles, colour, row, column."""
-
-    def wrong(tiles):
-        M, _, C, t, _ = tiles.shape
-        return tiles.reshape(M, 2, 2, C, t, t).permute(order).reshape(M, C, 2 * t, 2 * t)
-
-    return wrong
-
-
-assemble = Exercise(
-    tries=assemble_tries,
-    mistakes={
-        "A reshape alone does not move anything: it reads the numbers in the order in which they lie, and tears the "
-        "tiles into strips. Split the 4 into 2 x 2, permute the axes to (M, C, row of tiles, row, column of tiles, "
-        "column), then reshape.": lambda tiles: tiles.reshape(
-            len(tiles), tiles.shape[2], 2 * tiles.shape[3], 2 * tiles.shape[4]
-        ),
-        "Tiles 1 and 2 have changed places: the mosaic is filled column by column. The first 2 of 2 x 2 counts the "
-        "rows of tiles, the second the columns.": glued(0, 3, 2, 4, 1, 5),
-        "Each tile lies on its side: inside of it rows and columns have changed places. Put each tile's row behind the "
-        "row of tiles, its column behind the column of tiles.": glued(0, 3, 1, 5, 2, 4),
-    },
-    then="With torch.cat twice it can be done, too, without permute. Which of the two can a reader check faster?",
-    teacher="""Draw the six axes on the board: mosaic, row of tiles, column of tiles, colour, row, column. `reshape`
-can only merge axes that are neighbours, so the row of tiles has to stand directly before the row in a tile. Nearly
-every student's first answer is the reshape alone; on tiles of *one* pixel it is right, which is why the first toy does
-not catch it. Worth a minute: a toy that a wrong answer passes is too small.""",
 )
 
 

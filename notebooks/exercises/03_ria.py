@@ -10,63 +10,7 @@ def boxes(*given):
     return torch.tensor(given, dtype=torch.float32)
 
 
-# 1 · containment
-
-
-def common(a, b):
-    """The area that boxes share."""
-    side = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
-    return side[:, 0] * side[:, 1]
-
-
-def size(box):
-    return (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
-
-
-def containment_tries(draw):
-    yield (
-        (boxes([2, 0, 6, 3]), boxes([0, 0, 4, 4])),
-        "The map's box is 4 x 3, and its left half lies in the object's box: 0.5. Yours gives {yours}.",
-    )
-    yield (
-        (boxes([1, 1, 2, 2]), boxes([0, 0, 4, 4])),
-        "A single pixel inside of the object's box is contained in full: 1. Yours gives {yours}. (That this is all it "
-        "takes is the weakness of the measure, and the subject of exercise 5.)",
-    )
-    yield (
-        (boxes([0, 0, 4, 4]), boxes([1, 1, 2, 2])),
-        "Turned round: one of the 16 pixels of the map's box is the object's. Yours gives {yours}.",
-    )
-    yield (boxes([0, 0, 2, 2]), boxes([3, 3, 5, 5])), "They do not meet: 0, and never below. Yours gives {yours}."
-    yield (
-        (boxes([2, 2, 2, 5]), boxes([0, 0, 4, 4])),
-        "This box has no area, so there is no share of it: undefined, NaN. Yours gives {yours}.",
-    )
-    for _ in range(3):
-        a, b = (torch.rand(4, 4, generator=draw).cumsum(1) * 3 for _ in range(2))
-        yield (a, b), "On random boxes yours gives {yours}, expected {ours}. Draw the first pair on paper."
-
-
-containment = Exercise(
-    tries=containment_tries,
-    mistakes={
-        "That is the true intersection over union. The paper's number wears a hat, and divides by the map's box "
-        "alone.": lambda B_gc, B_od: (
-            common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od)) / (size(B_gc) > 0)
-        ),
-        "Yours divides by the object's box: how much of the *object* is covered. That is the coverage of section 5. "
-        "Here it is how much of the *map's* box is inside.": lambda B_gc, B_od: common(B_gc, B_od) / size(B_od),
-        "A box without area gets a number in yours. 0 / 0 is no 0: it would count as a map that lies beside the "
-        "object.": lambda B_gc, B_od: common(B_gc, B_od) / size(B_gc).clamp(min=1e-9),
-    },
-    then="which box has the largest containment, whatever the object? Exercise 5 asks what a loss makes of that.",
-    teacher="""Containment, coverage, IoU: the same numerator over three denominators. Have each student draw two boxes
-for which the three are far apart. The paper calls the first one IoU; a reader who takes the name for the thing will
-think that a value of 1 means *agreement*, and it means *inside*.""",
-)
-
-
-# 2 · tight_box
+# 1 · tight_box
 
 
 def tight_box_tries(draw):
@@ -130,6 +74,62 @@ compute the area of a single pixel. Swapped axes are no beginner's slip: noteboo
 
 A loop over masks is a fine answer. It cannot be differentiated, and neither can the notebook's: whoever asks why the
 notebook bothers with `argmax` gets the honest answer, speed.""",
+)
+
+
+# 2 · containment
+
+
+def common(a, b):
+    """The area that boxes share."""
+    side = (torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])).clamp(min=0)
+    return side[:, 0] * side[:, 1]
+
+
+def size(box):
+    return (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+
+
+def containment_tries(draw):
+    yield (
+        (boxes([2, 0, 6, 3]), boxes([0, 0, 4, 4])),
+        "The map's box is 4 x 3, and its left half lies in the object's box: 0.5. Yours gives {yours}.",
+    )
+    yield (
+        (boxes([1, 1, 2, 2]), boxes([0, 0, 4, 4])),
+        "A single pixel inside of the object's box is contained in full: 1. Yours gives {yours}. (That this is all it "
+        "takes is the weakness of the measure, and the subject of exercise 5.)",
+    )
+    yield (
+        (boxes([0, 0, 4, 4]), boxes([1, 1, 2, 2])),
+        "Turned round: one of the 16 pixels of the map's box is the object's. Yours gives {yours}.",
+    )
+    yield (boxes([0, 0, 2, 2]), boxes([3, 3, 5, 5])), "They do not meet: 0, and never below. Yours gives {yours}."
+    yield (
+        (boxes([2, 2, 2, 5]), boxes([0, 0, 4, 4])),
+        "This box has no area, so there is no share of it: undefined, NaN. Yours gives {yours}.",
+    )
+    for _ in range(3):
+        a, b = (torch.rand(4, 4, generator=draw).cumsum(1) * 3 for _ in range(2))
+        yield (a, b), "On random boxes yours gives {yours}, expected {ours}. Draw the first pair on paper."
+
+
+containment = Exercise(
+    tries=containment_tries,
+    mistakes={
+        "That is the true intersection over union. The paper's number wears a hat, and divides by the map's box "
+        "alone.": lambda B_gc, B_od: (
+            common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od)) / (size(B_gc) > 0)
+        ),
+        "Yours divides by the object's box: how much of the *object* is covered. That is the coverage of section 5. "
+        "Here it is how much of the *map's* box is inside.": lambda B_gc, B_od: common(B_gc, B_od) / size(B_od),
+        "A box without area gets a number in yours. 0 / 0 is no 0: it would count as a map that lies beside the "
+        "object.": lambda B_gc, B_od: common(B_gc, B_od) / size(B_gc).clamp(min=1e-9),
+    },
+    then="which box has the largest containment, whatever the object? Exercise 5 asks what a loss makes of that.",
+    teacher="""Containment, coverage, IoU: the same numerator over three denominators. Have each student draw two boxes
+for which the three are far apart. The paper calls the first one IoU; a reader who takes the name for the thing will
+think that a value of 1 means *agreement*, and it means *inside*.""",
 )
 
 

@@ -61,70 +61,7 @@ noise on a dead unit has a range, too: then a density of rounding errors is coun
 )
 
 
-# 2 · avx
-
-
-def avx_tries(draw):
-    one = [np.array([v]) for v in (0.0, 1.0, 1.0, 0.0)]
-    yield (
-        (*one,),
-        "Nothing dropped, everything alike: the four terms are 1, and so is AVX. Yours gives {yours}. AD and MSE are "
-        "better when low: 1 - AD and 1 - MSE are what enters.",
-    )
-    yield (
-        (*(np.array([v]) for v in (0.5, 0.25, 0.5, 0.5)),),
-        "Terms 0.5, 0.25, 0.5, 0.5: 4 / (2 + 4 + 2 + 2) = 0.4. Yours gives {yours}.",
-    )
-    yield (
-        (*(np.array([v]) for v in (0.1, 0.0, 0.9, 0.1)),),
-        "An SSIM of 0: 1 / 0 has no place in a sum, and the limit of the harmonic mean is 0. Yours gives {yours}.",
-    )
-    yield (
-        (*(np.array([v]) for v in (0.1, -0.2, 0.9, 0.1)),),
-        "SSIM can be below 0. A negative term could make the denominator vanish and AVX anything; it is 0 there. Yours "
-        "gives {yours}.",
-    )
-    for _ in range(3):
-        given = torch.rand(4, 3, generator=draw).double().numpy()
-        yield (*given,), "On random numbers yours gives {yours}, expected {ours}."
-
-
-def averaged(terms, how):
-    def wrong(AD, SSIM, FSIM, MSE):
-        of = np.stack(terms(AD, SSIM, FSIM, MSE))
-        with np.errstate(all="ignore"):
-            return how(of)
-
-    return wrong
-
-
-def harmonic(terms):
-    return np.where((terms > 0).all(0), 4 / (1 / np.where(terms > 0, terms, 1)).sum(0), 0.0)
-
-
-def as_printed(AD, SSIM, FSIM, MSE):
-    return 1 - AD, SSIM, FSIM, 1 - MSE
-
-
-avx = Exercise(
-    tries=avx_tries,
-    mistakes={
-        "That is the ordinary mean. In the harmonic one the worst of the four decides: a map that keeps the class and "
-        "destroys the picture is not half good.": averaged(as_printed, lambda terms: terms.mean(0)),
-        "AD and MSE enter as they are in yours, so that a map which loses everything is praised. What is better when "
-        "lower enters as 1 - AD and 1 - MSE.": averaged(lambda *four: four, harmonic),
-        "Where a term is 0 or below, yours gives what the formula happens to give. There AVX is 0 by definition.": (
-            averaged(as_printed, lambda terms: 4 / (1 / terms).sum(0))
-        ),
-    },
-    then="which mask has the AVX of 1? Exercise 5 takes it up.",
-    teacher="""Ask before the code: which of the four can a heatmap method influence, and how cheaply? All four rise
-when the mask covers less of the picture. So AVX measures size first and place second, and the harmonic mean, meant to
-be strict, only sees to it that none of the four is *small*.""",
-)
-
-
-# 3 · count_peaks
+# 2 · count_peaks
 
 
 def count_peaks_tries(draw):
@@ -193,7 +130,7 @@ Section 13 changes the recipe and looks how many units change group.""",
 )
 
 
-# 4 · group_maps
+# 3 · group_maps
 
 
 def group_maps_tries(draw):
@@ -252,6 +189,69 @@ all counts are equal, one group *is* Grad-CAM. Ask students to write the two ass
 the wrong place, which is the usual slip, and the paper's own equation invites it: it has the ReLU in it.
 
 `einsum` is not needed: a loop over the counts with a mask is as good, and easier to read.""",
+)
+
+
+# 4 · avx
+
+
+def avx_tries(draw):
+    one = [np.array([v]) for v in (0.0, 1.0, 1.0, 0.0)]
+    yield (
+        (*one,),
+        "Nothing dropped, everything alike: the four terms are 1, and so is AVX. Yours gives {yours}. AD and MSE are "
+        "better when low: 1 - AD and 1 - MSE are what enters.",
+    )
+    yield (
+        (*(np.array([v]) for v in (0.5, 0.25, 0.5, 0.5)),),
+        "Terms 0.5, 0.25, 0.5, 0.5: 4 / (2 + 4 + 2 + 2) = 0.4. Yours gives {yours}.",
+    )
+    yield (
+        (*(np.array([v]) for v in (0.1, 0.0, 0.9, 0.1)),),
+        "An SSIM of 0: 1 / 0 has no place in a sum, and the limit of the harmonic mean is 0. Yours gives {yours}.",
+    )
+    yield (
+        (*(np.array([v]) for v in (0.1, -0.2, 0.9, 0.1)),),
+        "SSIM can be below 0. A negative term could make the denominator vanish and AVX anything; it is 0 there. Yours "
+        "gives {yours}.",
+    )
+    for _ in range(3):
+        given = torch.rand(4, 3, generator=draw).double().numpy()
+        yield (*given,), "On random numbers yours gives {yours}, expected {ours}."
+
+
+def averaged(terms, how):
+    def wrong(AD, SSIM, FSIM, MSE):
+        of = np.stack(terms(AD, SSIM, FSIM, MSE))
+        with np.errstate(all="ignore"):
+            return how(of)
+
+    return wrong
+
+
+def harmonic(terms):
+    return np.where((terms > 0).all(0), 4 / (1 / np.where(terms > 0, terms, 1)).sum(0), 0.0)
+
+
+def as_printed(AD, SSIM, FSIM, MSE):
+    return 1 - AD, SSIM, FSIM, 1 - MSE
+
+
+avx = Exercise(
+    tries=avx_tries,
+    mistakes={
+        "That is the ordinary mean. In the harmonic one the worst of the four decides: a map that keeps the class and "
+        "destroys the picture is not half good.": averaged(as_printed, lambda terms: terms.mean(0)),
+        "AD and MSE enter as they are in yours, so that a map which loses everything is praised. What is better when "
+        "lower enters as 1 - AD and 1 - MSE.": averaged(lambda *four: four, harmonic),
+        "Where a term is 0 or below, yours gives what the formula happens to give. There AVX is 0 by definition.": (
+            averaged(as_printed, lambda terms: 4 / (1 / terms).sum(0))
+        ),
+    },
+    then="which mask has the AVX of 1? Exercise 5 takes it up.",
+    teacher="""Ask before the code: which of the four can a heatmap method influence, and how cheaply? All four rise
+when the mask covers less of the picture. So AVX measures size first and place second, and the harmonic mean, meant to
+be strict, only sees to it that none of the four is *small*.""",
 )
 
 
