@@ -21,10 +21,12 @@ try:
 except ImportError:
     ipywidgets = None
 
+STILL = "Some positions of what buttons and sliders move in JupyterLab"  # the caption of the frames
+
 
 def sliders(
     run: Any, draw: Callable, knobs: Mapping[str, Sequence], name: str, *,
-    frames: Sequence[tuple] = (), size: tuple[float, float] = (4.0, 4.0), alt: str, caption: str = "",
+    frames: Sequence[tuple] = (), size: tuple[float, float] = (4.0, 4.0), alt: str, caption: str = STILL,
 ) -> None:  # fmt: skip
     """`draw(figure, **values)` for a value of each knob: moved in JupyterLab, some `frames` of it in a report.
 

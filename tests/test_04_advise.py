@@ -1195,7 +1195,7 @@ def test_what_was_looked_at_with_fewer_pictures_says_with_how_many(whole):
     captions = {t["name"]: t["caption"] for t in results["tables"]}
     assert all(f"pictures: {FEW['cascade_pictures']}" in captions[name] for name in ("places", "axioms"))
     whys = {c["claim"]: c["why"] for c in results["claims"]}
-    said = ("sensitivity", "invariance", "other places", "in the middle")
+    said = ("sensitivity", "invariance", "differ more", "in the middle")
     assert all(f"pictures: {FEW['cascade_pictures']}" in why for c, why in whys.items() if any(w in c for w in said))
     assert f"{FEW['noise_pictures']} pictures" in whys["AVX degrades with salt and pepper (ADVISE, best group)"]
 
