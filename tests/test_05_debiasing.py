@@ -976,7 +976,7 @@ def test_a_network_that_no_longer_decides_is_judged_nowhere(whole, metrics):
 def test_every_figure_is_drawn_and_says_what_it_shows(whole):
     figures = reports.results(whole)["figures"]
     names = {"training_pictures", "vanilla", "maps", "thresholds", "along_v", "alpha", "grid_lrp", "grid_ig", "rq1"}
-    names |= {"strengths_Wearing_Necktie_lrp", "controls"}  # of IG there is one phi, which makes no line
+    names |= {"strengths_Wearing_Necktie_lrp", "controls", "moving"}  # of IG there is one phi, which makes no line
     known = reports.results(whole)["metrics"]
     if known["rq1_spearman"] is None and known["rq1_spearman_rrf"] is None:
         names -= {"rq1"}  # there is no correlation to look at

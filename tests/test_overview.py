@@ -327,7 +327,9 @@ def test_runs_are_filtered_by_key_by_every_fact_and_by_any_parameter(thousand, l
     looked = look(thousand[0] / "index.html")
     press(looked, "#by-notebook", "ArrowDown", "ArrowDown")
     assert {notebook for notebook, _ in shown(looked)} == {"01_focus"}
-    press(looked, "#by-status", "f", "a", "Enter")
+    for _ in range(len(looked.query_selector_all("#by-status option"))):  # letters count as one word only if typed fast
+        if looked.input_value("#by-status") != "failed":
+            press(looked, "#by-status", "ArrowDown")
     assert looked.input_value("#by-status") == "failed"
     assert shown(looked) == []  # it is the last notebook that fails
     assert looked.is_visible(".none")
