@@ -1296,7 +1296,8 @@ def test_a_network_that_shows_nothing_makes_a_page_that_says_so(few_faces, tiny,
     assert {results["metrics"][f"ior.{region}"] for region in REGIONS} == {None}
     assert "similarity" in {f["name"] for f in results["figures"]}  # of its features, which say something
     assert "there is no best patch" in said_by(folder)
-    assert re.findall(r"\bnan\b", json.dumps(results)) == []
+    del results["provenance"]  # which names lines of code
+    assert re.findall(r".{60}\bnan\b", json.dumps(results)) == []
 
 
 @pytest.mark.slow
