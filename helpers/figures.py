@@ -75,7 +75,7 @@ def box(axis: Any, B: Iterable, colour: str, **line: Any) -> None:
     """The frame of a box (x0, y0, x1, y1), half-open pixels, on a picture that `imshow` drew; its edge contrasts."""
     x0, y0, x1, y1 = (float(v) for v in B)
     edge = withStroke(linewidth=line.setdefault("lw", 2) + 1.5, foreground="white" if colour == "black" else "black")
-    look = {"fill": False, "ec": colour, "path_effects": [edge]} | line
+    look: dict[str, Any] = {"fill": False, "ec": colour, "path_effects": [edge]} | line
     axis.add_artist(plt.Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, **look))
 
 
