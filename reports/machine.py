@@ -25,7 +25,7 @@ from .litter import passing
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 GIB = 2**30
 MEMORY, DISK = 2 * GIB, GIB  # what a notebook takes; what pictures, networks and reports of all of them take
-LONGEST = 60  # seconds that JupyterLab and a kernel get to start
+LONGEST = 180  # seconds that JupyterLab and a kernel get to start: on a busy machine it takes a minute
 
 
 class Found(NamedTuple):
@@ -180,14 +180,17 @@ def _lab() -> Found:
                 if _answers(own):
                     return Found("JupyterLab", f"opens after {time.perf_counter() - began:.0f} s")
                 time.sleep(0.2)
+            ended = process.poll() is not None
         finally:
             process.kill()
             process.wait()
         log.seek(0)
         last = log.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
-    return Found(
-        "JupyterLab", f"does not open ({last or 'it says nothing'}). pip install --force-reinstall jupyterlab", False
-    )
+    if ended:
+        said = f"does not open ({last or 'it says nothing'}). pip install --force-reinstall jupyterlab"
+    else:
+        said = f"has not opened after {LONGEST} s. Close other programs, and try again"
+    return Found("JupyterLab", said, False)
 
 
 def _answers(own: Path) -> bool:

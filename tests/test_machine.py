@@ -109,6 +109,15 @@ def test_a_jupyterlab_that_does_not_open_fails_with_its_last_words(monkeypatch, 
     assert (found.well, "does not open (it is broken)" in found.said) == (False, True)
 
 
+def test_a_jupyterlab_that_takes_too_long_fails_and_is_ended(monkeypatch, tmp_path):
+    (tmp_path / "jupyterlab").mkdir()
+    (tmp_path / "jupyterlab/__main__.py").write_text("import time; time.sleep(600)")
+    (tmp_path / "jupyterlab/__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(machine, "LONGEST", 0.5)
+    assert str(machine._lab()) == "JupyterLab   NO: has not opened after 0.5 s. Close other programs, and try again"
+
+
 def test_one_failure_makes_exit_1_and_the_rest_is_told_all_the_same(monkeypatch, capsys):
     ours = [machine.Found("memory", "too little. Close other programs", False), machine.Found("disk", "enough")]
     monkeypatch.setattr(machine, "checks", lambda out: iter(ours))
