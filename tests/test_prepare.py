@@ -80,7 +80,7 @@ def known(monkeypatch, data_home):
     """`known(toy())`: a data set `toy` has that script. Gives the empty place for prepared data."""
 
     def register(dataset):
-        monkeypatch.setattr(door, "scripts", lambda: {"toy": SimpleNamespace(load=lambda: dataset)})
+        monkeypatch.setattr(door, "scripts", lambda: {"toy": SimpleNamespace(name="toy", load=lambda: dataset)})
         return data_home
 
     return register
