@@ -1355,6 +1355,7 @@ def test_real_faces_are_explained_by_their_true_masks(real_data, data_home, tmp_
     given = {"dataset": str(real_data / "celebamask512"), "model": "resnet18", "targets": ["none"], "output": 0}
     given |= {"weights": str(real_data / "weights" / "resnet18_imagenet.pth"), "select": "all", "parser": "none"}
     given |= {"images": 8, "patch": 16, "reference": -1}
+    regions_csv = pd.read_csv(real_data / "celebamask512" / "regions.csv")
     folder, status = reports.run(reports.plan("02_facex", given=given), tmp_path)
     assert status == "finished", reports.reason(folder)
     metrics = reports.results(folder)["metrics"]
@@ -1364,6 +1365,14 @@ def test_real_faces_are_explained_by_their_true_masks(real_data, data_home, tmp_
     assert not list((data_home / "models").glob("*"))
     said = "\n".join(reports.results(folder)["notes"])
     assert "get the same class at 112 pixels as at 224;" in said  # the side that these weights expect, and half of it
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    ids = [np.array(Image.open(file)) for file in sorted((real_data / "celebamask512" / "masks").iterdir())[:64]]
+    left, right = (regions_csv.set_index("name")["id"][eye] for eye in ("l_eye", "r_eye"))
+    both = [m for m in ids if (m == left).any() and (m == right).any()]
+    swapped = [m for m in both if (m == left).nonzero()[1].mean() < (m == right).nonzero()[1].mean()]
+    assert f"In {len(swapped)} of {len(both)} faces that have both, <code>l_eye</code> lies left" in page
+    assert "so the three ways to settle an overlap are one" in page  # a palette has one region a pixel
+    assert "Ranks of regions under 5 choices" in page  # soft, binary, two scalings, another size: no overlap
     patches = pd.read_csv(folder / "tables" / "patches.csv")
     assert ((patches["x1"] - patches["x0"] == 16) & (patches["x1"] <= 512)).all()
 

@@ -943,9 +943,16 @@ def claims_under_noise(noise, avx, count=2):
 def test_a_mean_under_noise_is_judged_and_pictures_of_avx_0_are_only_counted():
     found = claims_under_noise([0.1, 0.2], {0.0: [0.0, 0.0], 0.1: [0.0, 0.4], 0.2: [0.5, 0.5]})
     (holds, seen, rule), why = found["never"]
-    assert (holds, seen, rule) == (True, "the lowest mean is 0.2", "2 means over 2 pictures each")  # not that of 0
+    assert (holds, seen, rule) == (None, "the lowest mean is 0.2", "2 means over 2 pictures each")  # not that of 0
     assert why.startswith("of single pictures, 1 of 4 are 0. Share of AVX 0: advise, energy 0.25")
     assert found["falls"][1].endswith("both without ReLU, 2 pictures")
+
+
+def test_few_pictures_can_refute_that_avx_never_reaches_0_and_not_show_it():
+    for avx, few, many in [(0.4, None, True), (0.0, False, False)]:
+        for count, expected in [(estimates.ENOUGH - 1, few), (estimates.ENOUGH, many)]:
+            found = claims_under_noise([0.1], {0.0: [0.5] * count, 0.1: [avx] * count}, count)
+            assert found["never"][0][0] is expected
 
 
 def test_a_mean_of_0_under_noise_is_one_and_no_noise_is_judged_nowhere():
