@@ -4,8 +4,9 @@ import logging
 import os
 import sys
 import tempfile
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class _Engine(NBClientEngine):
         client.on_cell_start = lambda cell, cell_index: tell_cell(cell_index, len(nb_man.nb.cells))
         manager = client.create_kernel_manager()
         manager.kernel_spec_manager = ThisPython()
+        save, nb_man.save = nb_man.save, _now_and_then(nb_man.save)
         try:
             return client.execute(env=env, stdout=output, stderr=output)
         except KeyboardInterrupt:
@@ -50,6 +52,21 @@ class _Engine(NBClientEngine):
             if hasattr(client, "_async_cleanup_kernel_future"):  # nbclient ended it because of a signal
                 raise KeyboardInterrupt from None
             raise DeadKernelError(_death(manager)) from None
+        finally:
+            save()
+
+
+def _now_and_then(save: Callable[..., None], seconds: float = 10.0) -> Callable[..., None]:
+    """papermill writes the whole notebook, all its pictures, twice a cell: minutes in all. This often is enough."""
+    last = time.monotonic()
+
+    def saved(**given) -> None:
+        nonlocal last
+        if time.monotonic() - last > seconds:
+            save(**given)
+            last = time.monotonic()
+
+    return saved
 
 
 papermill_engines.register("course", _Engine)
