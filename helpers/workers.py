@@ -41,9 +41,7 @@ def checked(value: str) -> str:
     """The knob `workers`, as it is meant. Raises ValueError saying what it needs."""
     if value.isdecimal() and int(value) <= MOST:
         return str(int(value))
-    if re.fullmatch(r"(tcp|tls)://[^\s/:]+:\d{1,5}", value) or re.fullmatch(
-        r"(tcp|tls)://\[[\da-f:]+\]:\d{1,5}", value
-    ):
+    if re.fullmatch(r"(tcp|tls)://([^\s/:]+|\[[\da-f:]+\]):\d{1,5}", value):
         return value
     raise ValueError(f"it needs {WAYS}")
 
@@ -82,18 +80,20 @@ def _dealt(client, workers: str, tasks: Iterator[tuple[int, tuple]]) -> Iterator
     sent: dict[str, int] = {}
     ended = as_completed(loop=client.loop)
 
-    def send(count: int) -> None:
-        for number, arguments in islice(tasks, count):
+    def send() -> None:
+        wanted = 2 * max(1, len(client.scheduler_info()["workers"]))  # some may have come, or gone
+        for number, arguments in islice(tasks, max(0, wanted - len(sent))):
             future = client.submit(_answered, *arguments, pure=False)
             sent[future.key] = number
             ended.add(future)
 
-    send(2 * max(1, len(client.scheduler_info()["workers"])))
+    send()
     while sent:
         future = next(ended)
         number = sent.pop(future.key)
         try:
             arrays, who = future.result()
+            send()
         except KilledWorker as error:
             why = "most often the memory ran out: take fewer workers, or larger machines"
             raise CourseError(f"workers={workers}: shard {number} ended one worker after another ({why})") from error
@@ -105,7 +105,6 @@ def _dealt(client, workers: str, tasks: Iterator[tuple[int, tuple]]) -> Iterator
             raise CourseError(f"workers={workers}: {why}") from None
         future.release()
         yield number, arrays, who
-        send(1)
 
 
 # In a worker ----------------------------------------------------------------------------------------------------------

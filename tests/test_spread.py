@@ -44,7 +44,7 @@ def seen(rows, net=NET, calls=(), stop=None, fatal=None):
     return {"y": net(x).detach().flatten(1)[:, 0], "row": rows, "name": [f"row {row}" for row in rows]}
 
 
-def spread(workers="0", **more):
+def spread(workers="0"):
     """`run.spread` of a run that has no more than workers."""
     return Run("demo", {"workers": workers, "seed": 3}).spread
 
@@ -265,7 +265,7 @@ def test_workers_begun_by_hand_do_the_same_and_their_loss_is_told(tmp_path, call
         same(run.spread(seen, 100, 8, fatal=tmp_path / "fatal"), plain)
         assert {who.split()[1] for who in run.results["provenance"]["workers"]} <= {"worker-0", "worker-1"}
         with pytest.raises(CourseError, match=r"worker worker-\d on \S+: /nowhere/at/all.png: no such file"):
-            run.spread(partial(missing), 9) if False else run.spread(missing, 9)
+            run.spread(missing, 9)
         machines.scheduler.kill()
         with pytest.raises(CourseError, match="the scheduler is lost. What was finished is kept"):
             run.spread(seen, 100, 8)
