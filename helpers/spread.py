@@ -19,7 +19,6 @@ from tqdm import tqdm
 
 from . import workers
 from .files import atomic, remove, writable, write_text
-from .networks import Classifier
 
 SHARDS = 256  # at most: a file each, and something to do for as many workers
 
@@ -31,7 +30,7 @@ class Spread:
         values = results["parameters"]
         self.workers, self.seed = values.get("workers", "0"), int(values.get("seed", 0))
         self.place = os.environ.get(workers.PLACE)
-        self._about = results["provenance"]
+        self.about = results["provenance"]
         self._asked = 0
 
     def __call__(
@@ -74,7 +73,7 @@ class Spread:
         folder = Path(self.place) / f"{self._asked:03}-{function.__name__}"
         digest = hashlib.sha256(json.dumps(rows).encode())
         _told(fixed, digest)
-        about = {key: self._about.get(key) for key in ("device", "python", "versions", "data", "weights")}
+        about = {key: self.about.get(key) for key in ("device", "python", "versions", "data", "weights")}
         manifest = {"question": folder.parent.name, "function": function.__qualname__, "rows": len(rows)}
         manifest |= {"rows of a shard": size, "seed": self.seed, "hash of rows and arguments": digest.hexdigest()}
         text = json.dumps(manifest | about, indent=1)
@@ -87,7 +86,7 @@ class Spread:
     def _note(self, who: str) -> None:
         """Who did how many shards, in the record of the run."""
         if who:
-            by = self._about.setdefault("workers", {})
+            by = self.about.setdefault("workers", {})
             by[who] = by.get(who, 0) + 1
 
 
@@ -118,7 +117,7 @@ def _told(value: Any, digest) -> None:
     """Add to the digest what can be told of an argument. How pictures are read follows from the run's own question."""
     if isinstance(value, Mapping):
         value = [part for item in value.items() for part in item]
-    if isinstance(value, Classifier):
+    if isinstance(getattr(value, "net", None), nn.Module):  # a Classifier
         value = [value.name, value.normalise, value.outputs, value.net]
     if isinstance(value, nn.Module):
         value = [type(value).__name__, *value.parameters(), *value.buffers()]
