@@ -109,7 +109,7 @@ def _read(folder: Path | None, k: int, rows: list[int]) -> dict[str, np.ndarray]
         with np.load(file, allow_pickle=False) as kept:  # a file never runs code
             same = kept["rows"].tolist() == rows
             return {name.removeprefix("of "): kept[name] for name in kept if name != "rows"} if same else None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 
