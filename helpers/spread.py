@@ -117,8 +117,8 @@ def _told(value: Any, digest) -> None:
     """Add to the digest what can be told of an argument. How pictures are read follows from the run's own question."""
     if isinstance(value, Mapping):
         value = [part for item in value.items() for part in item]
-    if isinstance(getattr(value, "net", None), nn.Module):  # a Classifier
-        value = [value.name, value.normalise, value.outputs, value.net]
+    if not isinstance(value, nn.Module) and isinstance(getattr(value, "net", None), nn.Module):  # a Classifier
+        value = [value.net, *(getattr(value, part, None) for part in ("name", "outputs", "normalise"))]
     if isinstance(value, nn.Module):
         value = [type(value).__name__, *value.parameters(), *value.buffers()]
     if isinstance(value, np.ndarray) and value.dtype != object:
