@@ -14,8 +14,6 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from helpers import parameters, workers
 from helpers.errors import CourseError
@@ -94,8 +92,7 @@ def lengths(rows):
     return {"first": [rows[0]], "length": [len(rows)], "row": [0]}
 
 
-@settings(deadline=None, max_examples=10)
-@given(st.integers(1, 100_000), st.sampled_from([1, 16, 32]))
+@pytest.mark.parametrize(("n", "each"), [(1, 32), (33, 32), (8193, 32), (100_000, 16)])
 def test_shards_follow_from_the_number_of_rows_alone(n, each):
     found = spread()(lengths, n, each)
     size = found["length"][0]
