@@ -12,6 +12,7 @@ import cloudpickle
 import grids
 import nbformat
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -244,13 +245,8 @@ def test_any_number_of_workers_finds_the_same_also_when_one_is_killed(place, cal
             again(seen, 100, 8, calls=[calls], stop=99)
         assert not {*firsts(calls)} & kept
         for process in workers._joined(n).run(os.getpid).values():
-            assert {c.laddr.ip for c in listening(process)} <= {"127.0.0.1"}
-
-
-def listening(process):
-    import psutil
-
-    return [c for c in psutil.Process(process).net_connections() if c.status == psutil.CONN_LISTEN]
+            listens = [c for c in psutil.net_connections() if (c.pid, c.status) == (process, psutil.CONN_LISTEN)]
+            assert {c.laddr.ip for c in listens} == {"127.0.0.1"}
 
 
 @pytest.mark.slow
