@@ -98,7 +98,8 @@ def at_once(function: Callable[..., Mapping[str, Any]], rows: Iterable[int], eac
 def _write(folder: Path | None, k: int, rows: list[int], arrays: dict[str, np.ndarray]) -> None:
     if folder:
         with atomic(folder / f"{k:03}.npz") as draft:
-            np.savez(draft, **{f"of {name}": values for name, values in arrays.items()}, rows=np.array(rows))
+            kept: dict[str, Any] = {f"of {name}": values for name, values in arrays.items()} | {"rows": np.array(rows)}
+            np.savez(draft, **kept)
 
 
 def _read(folder: Path | None, k: int, rows: list[int]) -> dict[str, np.ndarray] | None:

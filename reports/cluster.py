@@ -23,7 +23,7 @@ def run(questions: list[Plan], out: Path, scheduler: str | None, file: Path | No
     by then has none. Raises CourseError where there is no scheduler at first, or not the course.
     """
     where = scheduler or str(file)
-    client = connected("--scheduler", where, file and str(file))
+    client = connected("--scheduler", where, str(file) if file else None)
     with client, client.as_current():
         installed(client, worker.__name__)
         events: queue.SimpleQueue[Any] = queue.SimpleQueue()
