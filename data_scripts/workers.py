@@ -9,12 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-
-def cores() -> int:
-    """Cores this process may use; one where it may not start others (a daemon, such as a dask worker)."""
-    if multiprocessing.current_process().daemon:
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from helpers.workers import cores
 
 
 def shared(work: Callable, parts: Sequence, workers: int | None = None) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
 
+from . import workers
 from .errors import CourseError, Missing, nearest
 from .files import readable
 
@@ -185,7 +186,9 @@ def _is_utf8(value: Any) -> bool:
 
 
 def _listed(parameter: Parameter, value: Any) -> Any:
-    """`a,b` from the command line is a list where a list is wanted; so is a single value."""
+    """`a,b` from the command line is a list where a list is wanted; so is a single value. YAML's `workers: 2` is 2."""
+    if parameter.bounds == "workers" and type(value) is int:
+        return str(value)
     if parameter.many and isinstance(value, str) and not os.path.exists(re.sub("^(torchscript|exported):", "", value)):
         inside = value[1:-1].replace('"', "") if value.startswith("[") and value.endswith("]") else value
         return [part.strip() for part in inside.split(",") if part.strip()]
@@ -240,4 +243,5 @@ KINDS: dict[str, tuple[str, Callable]] = {
         "auto, imagenet, half, unit, or a mean and a deviation such as 0.5,0.5,0.5 0.25,0.25,0.25",
         _statistics,
     ),
+    "workers": (workers.WAYS, workers.checked),
 }

@@ -1,7 +1,6 @@
 """The desk of a run: checked parameters, seed, device, provenance, and the one door for all that it produces.
 
-In a report run the environment names a folder (COURSE_RUN_DIR) and results land there as files and in the page; in
-plain JupyterLab the same calls just show.
+In a report run results land in a folder (COURSE_RUN_DIR) and in the page; in JupyterLab the same calls just show.
 """
 
 import base64
@@ -26,6 +25,7 @@ from tqdm import tqdm
 from . import check, lettering, parameters, pictures, provenance
 from .files import atomic
 from .pictures.photos import Photos
+from .spread import Spread
 from .stats import Estimate, Verdict
 
 WORDS = {"holds": "✓ holds", "does not hold": "✗ does not hold", "cannot tell": "○ cannot tell"}
@@ -37,8 +37,7 @@ def start(namespace: dict, notebook: str | Path | None = None) -> "Run":
     `namespace` is `globals()`. The notebook's file is found by itself under JupyterLab and in report runs; elsewhere
     give its path. Raises CourseError for a parameter that is wrong.
     """
-    path = Path(notebook or provenance.notebook(namespace))
-    known = parameters.read(path)
+    known = parameters.read(path := Path(notebook or provenance.notebook(namespace)))
     values = parameters.check(path.stem, known, {p.name: namespace[p.name] for p in known if p.name in namespace})
     namespace.update(values)
     run = Run(path.stem, values, os.environ.get("COURSE_RUN_DIR"))
@@ -67,6 +66,7 @@ class Run:
             "provenance": provenance.record(self.seed, self.device),
         }
         self._drawn: list[bool] = []
+        self.spread = Spread(self.results)  # work done row by row, by `workers`
         random.seed(self.seed)
         np.random.seed(self.seed % 2**32)
         torch.manual_seed(self.seed)

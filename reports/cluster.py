@@ -1,22 +1,18 @@
 """Runs on other machines: each is a task of dask.distributed, and its folder comes back whole."""
 
 import io
-import logging
 import queue
 import secrets
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from helpers.errors import CourseError
 from helpers.files import atomic
+from helpers.workers import PATIENCE, connected, installed
 
 from . import runs, worker
 from .board import Board
 from .plans import Plan
-
-PATIENCE = 10.0  # seconds to wait for a scheduler, and without a word for a worker
 
 
 def run(questions: list[Plan], out: Path, scheduler: str | None, file: Path | None, board: Board) -> None:
@@ -27,9 +23,9 @@ def run(questions: list[Plan], out: Path, scheduler: str | None, file: Path | No
     by then has none. Raises CourseError where there is no scheduler at first, or not the course.
     """
     where = scheduler or str(file)
-    client = _client(where, scheduler, file)
+    client = connected("--scheduler", where, str(file) if file else None)
     with client, client.as_current():
-        _check(client)
+        installed(client, worker.__name__)
         events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         left = _asked(client, questions, events)
         while left and (event := _next(client, where, events, board)):
@@ -42,35 +38,6 @@ def run(questions: list[Plan], out: Path, scheduler: str | None, file: Path | No
         why = f"the scheduler at {where} is lost"
         board.say(f"course: {why}. What was finished is kept. Begin another, with workers, and ask again")
         board.failed |= {plan.key: why for plan, _ in left.values()}
-
-
-def _client(where: str, scheduler: str | None, file: Path | None):
-    """The client of a scheduler, by dask's own settings (TLS among them). Raises CourseError where there is none."""
-    try:
-        from dask.distributed import Client, Security
-    except ImportError:
-        raise CourseError("--scheduler needs dask.distributed: pip install -e '.[scale]'") from None
-    for handler in logging.getLogger("distributed").handlers:
-        handler.setLevel(logging.CRITICAL)  # it would tell in tracebacks what we say in a line
-    if where.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
-        names = "DASK_DISTRIBUTED__COMM__TLS__CA_FILE and DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT"
-        raise CourseError(f"--scheduler {where} needs certificates: set {names}, as README tells")
-    try:
-        return Client(scheduler, scheduler_file=file and str(file), timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise CourseError(f"no scheduler at {where} ({error}). Begin one: dask scheduler --host 127.0.0.1") from None
-
-
-def _check(client) -> None:
-    """Raises CourseError naming who lacks the course: dask would end such workers, one after the other."""
-    found = client.run(find_spec, worker.__name__, on_error="return")
-    try:
-        found["the scheduler"] = client.run_on_scheduler(find_spec, worker.__name__)
-    except ImportError as error:
-        found["the scheduler"] = error
-    if without := [who for who, one in found.items() if one is None or isinstance(one, ImportError)]:
-        how = "Install it there, in the version that you have here: pip install -e '.[scale]'"
-        raise CourseError(f"the course is not installed where these run: {', '.join(without)}. {how}")
 
 
 def _asked(client, questions: list[Plan], events: queue.SimpleQueue) -> dict[str, tuple[Plan, Any]]:

@@ -18,6 +18,8 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
+from helpers.workers import PLACE
+
 from .asked import TOLD, tell_cell
 from .litter import passing
 
@@ -72,13 +74,14 @@ def _now_and_then(save: Callable[..., None], seconds: float = 10.0) -> Callable[
 papermill_engines.register("course", _Engine)
 
 
-def execute(notebook: Path, values: dict, work: Path) -> dict | None:
+def execute(notebook: Path, values: dict, work: Path, shards: Path) -> dict | None:
     """Run a notebook in a fresh kernel into work/executed.ipynb and work/run.log.
 
-    The kernel starts in the notebook's folder, with settings of nobody's home. None when it went well, else the name
-    and message of the error that stopped it.
+    The kernel starts in the notebook's folder, with settings of nobody's home, and keeps the shards of its heavy work
+    in a folder that outlives it. None when it went well, else the name and message of the error that stopped it.
     """
     env = os.environ | {"COURSE_RUN_DIR": str(work.absolute()), "COURSE_NOTEBOOK": str(notebook), "MPLBACKEND": "agg"}
+    env[PLACE] = str(shards.absolute())
     env.pop(TOLD, None)  # of this notebook's cells, not those of another that it may run
     env.setdefault("COURSE_FROM", os.getcwd())  # where the user's own modules are
     with _logged(work / "run.log"), (work / "run.log").open("ab") as output, passing(_short()) as own:

@@ -50,6 +50,7 @@ def unfinished(out: Path) -> list[tuple[Path, str]]:
     root = door.data_root()
     kept = [(path, "a training: goes on when the network is asked for again") for path in root.glob("*/*.partial")]
     kept += [(path, "a download: goes on when it is asked for again") for path in root.rglob("*.part")]
+    kept += [(path, "shards of a heavy run: not done anew when it is asked again") for path in root.glob("shards/*")]
     runs = [path.parent for path in out.glob("*/*/results.json") if '"status": "incomplete"' in path.read_text("utf-8")]
     return sorted(kept + [(path, "a run without its page: made when it is asked for again") for path in runs])
 

@@ -47,6 +47,14 @@ class Plan:
         return f"{self.notebook.stem}/{self.run_id}"
 
     @property
+    def shards(self) -> Path:
+        """Where the finished shards of a heavy run are kept: of the same question, whoever does them."""
+        asked = [p for p in self.parameters if p.bounds != "workers"]
+        values = {p.name: self.values[p.name] for p in asked}
+        key = _run_id(self.notebook, asked, values, door.find)
+        return door.data_root() / "shards" / f"{self.notebook.stem}-{key}"
+
+    @property
     def changed(self) -> list[str]:
         """The parameters that do not have their default."""
         return [p.name for p in self.parameters if self.values[p.name] != p.default]

@@ -12,7 +12,7 @@ from . import handed, plans, runs, settings
 
 MISSING = "not there"
 TOLERANCE = 1e-4  # of the larger value: float32 added up in another order is off by 1e-6 to 1e-5; one picture by more
-MEASURED = ("started", "wall_s", "peak_mb", "sections", "cells")  # of provenance: other each time
+MEASURED = ("started", "wall_s", "peak_mb", "sections", "cells", "workers")  # of provenance: other each time
 SMALLEST = 1e-9  # what is this close is the same number, however small both are
 
 

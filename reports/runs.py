@@ -101,7 +101,7 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     started, clock = datetime.datetime.now().astimezone(), time.perf_counter()
     asked = yaml.safe_dump(plan.values, sort_keys=False, allow_unicode=True)
     (work / "params.yaml").write_text(asked, encoding="utf-8")
-    error = execute(plan.notebook, plan.values, work)
+    error = execute(plan.notebook, plan.values, work, shards := plan.shards)
     ran = work / "executed.ipynb"
     book = nbformat.read(ran if ran.is_file() else plan.notebook, as_version=4)
     inside = results(work)
@@ -134,6 +134,8 @@ def _fill(plan: Plan, work: Path, run_id: str) -> str:
     html = page.report(book, whole, _shown(plan), downloads, cover=cover(work, whole))
     (work / "report.html").write_text(html, encoding="utf-8")
     write_text(work / "results.json", text)
+    if not error:  # a failed run, asked again, goes on with them
+        remove(shards)
     return whole["status"]
 
 

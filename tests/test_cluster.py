@@ -15,6 +15,7 @@ import pytest
 from bs4 import BeautifulSoup
 from known import course_started
 
+from helpers import workers
 from helpers.errors import CourseError
 from reports import cli, cluster, runs
 from reports.board import Board
@@ -150,16 +151,16 @@ class Client:
 
 def test_who_lacks_the_course_is_named_before_anything_is_asked():
     there, missing = find_spec("reports.worker"), ModuleNotFoundError("No module named 'reports'")
-    cluster._check(Client(there))
-    cluster._check(Client(there, one=there, two=OSError("busy")))
+    workers.installed(Client(there), "reports.worker")
+    workers.installed(Client(there, one=there, two=OSError("busy")), "reports.worker")
     with pytest.raises(CourseError, match="not installed where these run: two, three. Install it there"):
-        cluster._check(Client(there, one=there, two=missing, three=None))
+        workers.installed(Client(there, one=there, two=missing, three=None), "reports.worker")
     with pytest.raises(CourseError, match="not installed where these run: the scheduler. Install it there"):
-        cluster._check(Client(missing, one=there))
+        workers.installed(Client(missing, one=there), "reports.worker")
 
 
 def test_nobody_at_the_address_is_told(asked, tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    monkeypatch.setattr(workers, "PATIENCE", 1.0)
     assert cli.main(["grid", str(asked()), "--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "no scheduler at tcp://127.0.0.1:9" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -114,11 +114,21 @@ def layer_reader(photos: Photos, budget: int = 1 << 28) -> Callable[[Iterable[in
     return _held(photos.layers, len(photos), len(photos.regions) * height * width, budget)
 
 
+class _Held:
+    """What `read` gives at each position, all read once. To another process goes `read`, not what was read."""
+
+    def __init__(self, read: Callable, n: int):
+        self._read, self._all = read, read(range(n))
+
+    def __call__(self, rows: Iterable[int]) -> torch.Tensor:
+        return self._all[torch.as_tensor(list(rows), dtype=torch.long)]
+
+    def __reduce__(self):
+        return partial, (self._read,)
+
+
 def _held(read: Callable, n: int, each: int, budget: int) -> Callable[[Iterable[int]], torch.Tensor]:
-    if n * each > budget:
-        return read
-    held = read(range(n))
-    return lambda rows: held[torch.as_tensor(list(rows), dtype=torch.long)]
+    return read if n * each > budget else _Held(read, n)
 
 
 def mask_size(photos: Photos) -> tuple[int, int]:

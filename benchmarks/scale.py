@@ -1,0 +1,124 @@
+"""One heavy run by one worker and by two, what it costs the notebook's own process, and how long a paper's would take.
+
+Speed: the Focus of mosaics (notebooks/01_focus.ipynb) by a network with random weights, one worker against two with one
+thread each. Aim on two idle cores: 1.7 times. Workers are begun before, and have done a shard each. Memory: what the
+client grows by from 1,000 to 100,000 rows of a stand-in function that gives a number a row. Aim: 20 MiB.
+Plan: ADVISE's protocol (notebooks/04_advise.ipynb) for 2,048 pictures of ImageNet's size and the paper's four networks,
+in shards as `run.spread` makes them, its time estimated from one shard of few pictures (`--full`: of 16) a network.
+"""
+
+import argparse
+import gc
+import os
+import time
+
+import psutil
+import torch
+from importnb import Notebook
+from tqdm import tqdm
+
+from helpers import networks, workers
+from helpers.pictures import REPO
+from helpers.run import Run
+
+MIB = 2**20
+PAPER = {"resnet50": 224, "alexnet": 227, "vgg16": 224, "inception_v3": 299}  # the last for Xception, which timm has
+PICTURES = 2048
+METHODS = ["advise", "gradcam", "gradcampp", "layercam", "lime"]
+NATIVE = {"relu": True, "resolution": "native"}
+OPTIONS = {name: NATIVE for name in METHODS[1:4]} | {"lime": {"samples": 50, "segments": 25, "seed": 0}}
+
+
+def loaded(name: str):
+    """A notebook's functions."""
+    return Notebook.load_file(str(REPO / f"notebooks/{name}.ipynb"), main=False, include_non_defs=False)
+
+
+def spread(number: int):
+    """`run.spread` of a run with so many workers, of one thread each."""
+    os.environ["OMP_NUM_THREADS"] = str(max(1, number))  # to be shared among them
+    return Run("scale", {"workers": str(number), "device": "cpu"}).spread
+
+
+def end(number: int) -> None:
+    """Workers that wait take memory."""
+    client = workers._joined(str(number))
+    workers._ended(client, client.cluster)
+
+
+def speed(mosaics: int, size: int, rounds: int) -> dict[int, float]:
+    """Seconds by number of workers; the fastest of some rounds."""
+    focus = loaded("01_focus")
+    torch.manual_seed(0)
+    classifier = networks.Classifier("resnet18", networks.build("resnet18", 10).eval(), torch.arange(10))
+    tiles = torch.randint(0, 256, (40, 3, size, size), dtype=torch.uint8)
+    M = focus.mosaics(torch.arange(10).repeat_interleave(4), -(-mosaics // 10))
+    M = focus.Mosaics(*(t[:mosaics] for t in M))
+    how = {"method": "gradcam", "classifier": classifier, "M": M, "read": tiles.__getitem__}
+    seconds, found = {}, {}
+    for number in (1, 2):
+        by = spread(number)
+        by(focus.focus_at, 4 * number, 2, **how)  # they import what it needs
+        for _ in tqdm(range(rounds), desc=f"{number} workers"):
+            began = time.perf_counter()
+            found[number] = by(focus.focus_at, mosaics, 8, **how)["F"]
+            seconds[number] = min(seconds.get(number, float("inf")), time.perf_counter() - began)
+        end(number)
+    assert (found[1] == found[2]).all()
+    return seconds
+
+
+def stand_in(rows, weight):
+    """A number a row, and memory that is given back."""
+    return {"y": (torch.rand(len(rows), 1000) * weight).mean(1)}
+
+
+def growth() -> dict[int, float]:
+    """MiB by which this process has grown after so many rows, each by two workers."""
+    by, me, grown = spread(2), psutil.Process(), {}
+    by(stand_in, 1000, weight=torch.ones(1000))
+    gc.collect()
+    before = me.memory_info().rss
+    for n in (1000, 10_000, 100_000):
+        assert len(by(stand_in, n, weight=torch.ones(1000))["y"]) == n
+        gc.collect()
+        grown[n] = (me.memory_info().rss - before) / MIB
+    end(2)
+    return grown
+
+
+def plan(few: int, names: list[str]) -> dict[str, tuple[int, float]]:
+    """Shards, and seconds a picture in one process with one thread, by network; untrained, which takes as long."""
+    advise = loaded("04_advise")
+    torch.set_num_threads(1)
+    found = {}
+    for name in tqdm(names, desc="networks"):
+        size = PAPER[name]
+        net = networks.placed(networks.build(name, 1000), "cpu").eval()
+        classifier = networks.Classifier(name, net, torch.arange(1000), "imagenet")
+        layer = advise.authors_layer(net, torch.rand(1, 3, size, size))[1]
+        images = torch.randint(0, 256, (few, 3, size, size), dtype=torch.uint8)
+        how = {"classifier": classifier, "layer": layer, "methods": METHODS, "options": OPTIONS, "partitions": 2}
+        began = time.perf_counter()
+        advise.protocol_at([*range(few)], images, how=advise.Advise(), judge=advise.Protocol(), seed=0, **how)
+        found[name] = -(-PICTURES // 16), (time.perf_counter() - began) / few
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="mosaics of 448 px, whole shards of the plan (10 minutes)")
+    full = parser.parse_args().full
+    seconds = speed(*(64, 224, 2) if full else (48, 112, 2))
+    print(f"one worker {seconds[1]:.1f} s, two {seconds[2]:.1f} s: {seconds[1] / seconds[2]:.2f} times   aim 1.7")
+    grown = growth()
+    print("client grown, MiB: " + ", ".join(f"{n:,} rows {mib:.1f}" for n, mib in grown.items()) + "   aim 20")
+    planned = plan(16 if full else 1, [*PAPER] if full else ["alexnet", "resnet50"])
+    for name, (shards, each) in planned.items():
+        hours = PICTURES * each / 3600
+        said = ", ".join(f"{n} workers {hours / n:.1f} h" for n in (1, 2, 16, 64))
+        print(f"{name}: {PICTURES:,} pictures in {shards} shards, {each:.2f} s a picture and thread: {said}")
+
+
+if __name__ == "__main__":
+    main()
