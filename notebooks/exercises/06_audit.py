@@ -123,3 +123,17 @@ It would be refuted by a fall of the accuracy on swapped backgrounds, with an in
 far as this test goes, with a small fall and a narrow interval around it. *Not above the line* alone is no proof: look at
 the power of the lens.""",
 )
+
+
+# 4 · Design the experiment
+
+planted = Exercise(
+    teacher="""Changed: the strength of the bias. Held fixed: architecture, number of training pictures (not free: a strong
+phi leaves few, so cap the others), epochs, and the *audited* pictures, which have no bias at any strength. Several
+trainings of each, since one network is one draw: with five, seeing it in 5 of 5 has a Wilson interval from 0.57.
+
+Against the lens: as many alarms without a bias as with the strongest. Against the planting: networks that did not learn
+the bias, because the task was easier than the shortcut. So measure the bias in the decisions by another way, as accuracy
+on pictures that contradict it; a lens cannot see what is not there. Ask who checked that before they believed a null
+result.""",
+)
