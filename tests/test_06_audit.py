@@ -1,4 +1,4 @@
-"""notebooks/06_audit.ipynb: its rule by hand; then the whole in small, on scenes, faces, a folder, and random weights."""
+"""notebooks/06_audit.ipynb: its rule by hand; then the whole in small: scenes, faces, a folder, random weights."""
 
 import json
 import re

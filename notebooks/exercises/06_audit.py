@@ -46,12 +46,12 @@ word = Exercise(
         ),
     },
     then="of how many networks that are exactly on the line does this rule call one good? (Of 2.5 in a hundred.)",
-    teacher="""Three answers, not two: let students say what each asks *them* to do. Good: go on. Poor: look at the worst
-pictures. Cannot tell: more pictures, or another lens; section 8 says how many.
+    teacher="""Three answers, not two: let students say what each asks *them* to do. Good: go on. Poor: look at the
+worst pictures. Cannot tell: more pictures, or another lens; section 8 says how many.
 
-The intervals are at 95 %, two-sided. So a network whose true margin is on the line is called good in 2.5 % and poor in
-2.5 % of all audits. With five lenses at the line, one of them says something wrong in a quarter of the audits: ask who
-would have corrected for that, and why lens 3 does it inside.""",
+The intervals are at 95 %, two-sided. So a network whose true margin is on the line is called good in 2.5 % and poor
+in 2.5 % of all audits. With five lenses at the line, one of them says something wrong in a quarter of the audits: ask
+who would have corrected for that, and why lens 3 does it inside.""",
 )
 
 
@@ -102,38 +102,40 @@ line_at = Exercise(
         ),
     },
     then="with fifteen unbiased networks, how sure is a false alarm rate of one in fifteen? (Wilson: 0.01 to 0.30.)",
-    teacher="""It is a quantile, but one with a promise: *at most* alpha. Draw fifteen ticks on the board and move a ruler
-from the left; each tick that it passes is an unbiased network accused. Then fifteen ticks of biased networks in another
-colour: what has the ruler passed of those? That is the power, and moving the ruler draws the ROC curve.
+    teacher="""It is a quantile, but one with a promise: *at most* alpha. Draw fifteen ticks on the board and move a
+ruler from the left; each tick that it passes is an unbiased network accused. Then fifteen ticks of biased networks in
+another colour: what has the ruler passed of those? That is the power, and moving the ruler draws the ROC curve.
 
-The line is chosen on the same networks that its false alarms are counted on, so the count flatters it. With few networks
-that matters; the interval beside the count does not know it. Ask how one would count honestly (other seeds).""",
+The line is chosen on the same networks that its false alarms are counted on, so the count flatters it. With few
+networks that matters; the interval beside the count does not know it. Ask how one would count honestly (other
+seeds).""",
 )
 
 
 # 3 · What is wrong with this explanation?
 
 page = Exercise(
-    teacher="""The first lens was asked, the third would have to be. A map on the object says where the evidence is that
-Grad-CAM finds; the background may decide all the same: by a part of the evidence that the map does not show, in a layer
-that it does not look at, or where object and background agree and neither is needed alone. The swapped background asks
-the decision.
+    teacher="""The first lens was asked, the third would have to be. A map on the object says where the evidence is
+that Grad-CAM finds; the background may decide all the same: by a part of the evidence that the map does not show, in
+a layer that it does not look at, or where object and background agree and neither is needed alone. The swapped
+background asks the decision.
 
-It would be refuted by a fall of the accuracy on swapped backgrounds, with an interval above the line; it would stand, as
-far as this test goes, with a small fall and a narrow interval around it. *Not above the line* alone is no proof: look at
-the power of the lens.""",
+It would be refuted by a fall of the accuracy on swapped backgrounds, with an interval above the line; it would stand,
+as far as this test goes, with a small fall and a narrow interval around it. *Not above the line* alone is no proof:
+look at the power of the lens.""",
 )
 
 
 # 4 · Design the experiment
 
 planted = Exercise(
-    teacher="""Changed: the strength of the bias. Held fixed: architecture, number of training pictures (not free: a strong
-phi leaves few, so cap the others), epochs, and the *audited* pictures, which have no bias at any strength. Several
-trainings of each, since one network is one draw: with five, seeing it in 5 of 5 has a Wilson interval from 0.57.
+    teacher="""Changed: the strength of the bias. Held fixed: architecture, number of training pictures (not free: a
+strong phi leaves few, so cap the others), epochs, and the *audited* pictures, which have no bias at any strength.
+Several trainings of each, since one network is one draw: with five, seeing it in 5 of 5 has a Wilson interval from
+0.57.
 
-Against the lens: as many alarms without a bias as with the strongest. Against the planting: networks that did not learn
-the bias, because the task was easier than the shortcut. So measure the bias in the decisions by another way, as accuracy
-on pictures that contradict it; a lens cannot see what is not there. Ask who checked that before they believed a null
-result.""",
+Against the lens: as many alarms without a bias as with the strongest. Against the planting: networks that did not
+learn the bias, because the task was easier than the shortcut. So measure the bias in the decisions by another way, as
+accuracy on pictures that contradict it; a lens cannot see what is not there. Ask who checked that before they
+believed a null result.""",
 )
