@@ -25,7 +25,8 @@ from reports import cli, grid, kept, plans
 
 audit = Notebook.load_file(str(REPO / "notebooks/06_audit.ipynb"), main=False, include_non_defs=False)
 GRID, LINES = REPO / "benchmarks/power.yaml", REPO / "notebooks/06_audit.yaml"
-LENSES = ("object", "what", "lean", "belief", "rival")
+# what each lens measures on drawn pictures, by its name among the lines; of faces the place of the attribute is known
+LENSES = {"object": "energy", "what": "patches", "lean": "gap", "belief": "agreement", "rival": "rival"}
 ALPHA = 0.1  # of the networks without a bias, so many may be accused at most
 HEAD = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Power of the audit's lenses</title>
 <style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
@@ -44,10 +45,11 @@ def read(out: Path) -> tuple[pd.DataFrame, int]:
         values, (name, *_) = plan.values, plan.values["attributes"]
         row = {"set": "background" if name == "none" else name, "strength": values["plant"], "seed": values["seed"]}
         row |= {"accuracy": results["metrics"]["accuracy"], "seconds": results["provenance"]["wall_s"]}
-        for lens in LENSES:
+        for lens, kind in LENSES.items():
             e = results["estimates"][f"margin.{lens}"]
             ends = {end: math.inf * sign if e[end] is None else e[end] for end, sign in (("low", -1), ("high", 1))}
-            rows.append(row | {"lens": lens, "margin": e["value"]} | ends)
+            kind = "place" if lens == "what" and name != "none" else kind
+            rows.append(row | {"lens": kind, "margin": e["value"]} | ends)
     return pd.DataFrame(rows), missing
 
 
@@ -74,7 +76,7 @@ def powers(found: pd.DataFrame, lines: dict[str, float]) -> pd.DataFrame:
 
 def settings(found: pd.DataFrame, lines: dict[str, float]) -> dict[str, Any]:
     """What notebooks/06_audit.yaml says of each lens."""
-    lenses: dict[str, Any] = {}
+    lenses: dict[str, Any] = yaml.safe_load(LINES.read_text(encoding="utf-8"))["lenses"]  # some are not asked here
     for lens, line in lines.items():
         part = found[found["lens"] == lens]
         poor = part.assign(poor=part["high"] < line).groupby("strength")["poor"].agg(["sum", "size"])
@@ -88,7 +90,11 @@ def settings(found: pd.DataFrame, lines: dict[str, float]) -> dict[str, Any]:
 
 def page(table: pd.DataFrame, lines: dict[str, float], missing: int) -> str:
     """The table as a page of its own, with what it says in words."""
-    blind = [lens for lens in LENSES if "yes" not in table.loc[table["lens"] == lens, "more than chance"].tolist()]
+    blind = [
+        lens
+        for lens in dict.fromkeys(table["lens"])
+        if "yes" not in table.loc[table["lens"] == lens, "more than chance"].tolist()
+    ]
     said = f"No better than chance at any strength: {', '.join(blind) or 'none'}. "
     said += f"{missing} runs of the grid are missing." if missing else "All runs of the grid are there."
     drawn = "; ".join(f"{lens} {line:.3f}" for lens, line in lines.items())
