@@ -6,6 +6,7 @@ Light on purpose: what a mistake in a parameter needs is here, and it brings nei
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -166,10 +167,13 @@ def hashes(path: Path) -> dict[str, str]:
 
 
 def _code(path: Path) -> dict[str, bytes]:
-    """The sources that an id depends on."""
+    """The sources that an id depends on: the notebook, those that it loads, the settings beside it; our packages."""
     packages = ("helpers", "data_scripts")
     modules = sorted(file for package in packages for file in (REPO / package).rglob("*.py"))
     notebook = "\0".join("".join(cell["source"]) for cell in _cells(path))
+    loaded = [one for one in notebooks() if one != path and re.search(rf'[/"]{one.stem}(\.ipynb)?"', notebook)]
+    notebook += "".join("".join(cell["source"]) for one in loaded for cell in _cells(one))
+    notebook += beside.read_text("utf-8") if (beside := path.with_suffix(".yaml")).is_file() else ""
     return {"notebook": notebook.encode(), " and ".join(packages): b"".join(file.read_bytes() for file in modules)}
 
 

@@ -114,6 +114,22 @@ SMALL = {
         "layer": ["", "layer3"],
         "seeds": [[0], [0, 1]],
     },
+    "06_audit": {
+        "dataset": ["scenes", "faces"],
+        "target": ["", "Smiling"],
+        "attributes": [["auto"], ["none"], ["Wearing_Lipstick"]],
+        "place": [["auto"], ["u_lip+l_lip"], ["10 20 20 16"]],
+        "model": MODELS,
+        "rival": ["none", "auto", "compact_vgg"],
+        "plant": [-1.0, 0.9],
+        "size": [64, 48],
+        "epochs": [1, 2],
+        "images": [24, 10],
+        "mosaics": [4, 10],
+        "explained": [6, 4],
+        "random_draws": [1, 2],
+        "top": [6, 12],
+    },
 }
 
 

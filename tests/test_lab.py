@@ -41,6 +41,7 @@ SMALL = {
         "size": 64, "phi": [-0.5, 0.5], "batch": 16, "epochs": 1, "tune_batch": 16, "tune_epochs": 1, "rounds": [1, 1],
         "images": 24, "ig_images": 8, "ig_steps": 4, "saliency": ["lrp"],
     },
+    "06_audit": {"size": 64, "epochs": 1, "images": 24, "mosaics": 4, "explained": 6, "random_draws": 1, "top": 6},
 }  # fmt: skip
 MARKS = {name: pytest.mark.slow if name == "01_focus" else pytest.mark.nightly for name in [*SMALL][1:]}
 # every host that the server or a kernel asks for, as Python itself tells it

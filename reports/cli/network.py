@@ -38,6 +38,7 @@ NEEDS: dict[str, dict[str, Any]] = {
         "pictures": {}, "any": ("lrp", "integrated_gradients"), "outputs": 2, "trains": True, "of": "attributes",
         "without": ("lrp", "saliency=ig"),
     },
+    "06_audit": {"pictures": {}, "grid": True, "any": ("lrp", "integrated_gradients")},
 }  # fmt: skip
 
 

@@ -1,0 +1,72 @@
+"""What 06_audit costs: its wall time beside that of the notebooks it asks, each run alone on the same question; and
+whether its memory grows with the number of pictures.
+
+python benchmarks/audit.py [06_audit's parameters: -p name=value ...]
+python benchmarks/audit.py --memory         the memory alone: 200 and 5,000 pictures of noise, a small network
+"""
+
+import argparse
+import re
+import shlex
+import tempfile
+from pathlib import Path
+
+import nbformat
+import torch
+from PIL import Image
+
+from helpers import networks
+from reports import kept, plans, runs
+
+SIDE, CLASSES = 64, 10
+
+
+def asked(out: Path, notebook: str, given: dict) -> dict:
+    """The results of a run, made unless it is there; they say if it failed."""
+    folder, status = runs.run(plans.plan(notebook, given=given), out)
+    found = kept.results(folder)
+    took = found["provenance"]["wall_s"]
+    print(f"{notebook:22} {status:9} {took:8.1f} s  {found['provenance']['peak_mb']:8.0f} MB", flush=True)
+    return found | {"folder": folder}
+
+
+def time_beside(out: Path, given: dict) -> None:
+    """The audit, and each notebook by the line that the audit's page has to copy."""
+    audit = asked(out, "06_audit", given)
+    cells = nbformat.read(audit["folder"] / "executed.ipynb", 4).cells
+    shown = [o.data.get("text/markdown", "") for c in cells for o in c.get("outputs", ()) if "data" in o]
+    lines = [shlex.split(line) for line in re.findall(r"^course run 0[1-5].*$", "\n".join(shown), re.M)]
+    others = [asked(out, words[2], dict(text.split("=", 1) for text in words[4::2])) for words in lines]
+    took = sum(other["provenance"]["wall_s"] for other in others)
+    print(f"the audit {audit['provenance']['wall_s']:.0f} s, {len(others)} notebooks alone {took:.0f} s")
+
+
+def memory(out: Path) -> None:
+    """Peak memory of an audit of 200 and of 5,000 pictures."""
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        torch.manual_seed(0)
+        torch.save(networks.build("compact_vgg", CLASSES).state_dict(), root / "net.pth")
+        for i in range(5000):
+            folder = root / f"pictures/{i % CLASSES}"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.effect_noise((SIDE, SIDE), 20 + 5 * (i % 37)).convert("RGB").save(folder / f"{i}.png")
+        given = {"dataset": str(root / "pictures"), "model": "compact_vgg", "weights": str(root / "net.pth")}
+        given |= {"size": SIDE, "random_draws": 1, "explained": 8, "mosaics": 10}
+        few, many = (asked(out, "06_audit", given | {"images": n})["provenance"]["peak_mb"] for n in (200, 5000))
+    print(f"25 times the pictures: {many - few:+.0f} MB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=plans.usual_out())
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("-p", action="append", default=[], metavar="name=value")
+    asks = parser.parse_args()
+    if not asks.memory:
+        time_beside(asks.out, dict(text.split("=", 1) for text in asks.p))
+    memory(asks.out)
+
+
+if __name__ == "__main__":
+    main()
