@@ -198,7 +198,7 @@ def test_a_folder_without_masks_has_boxes_by_lost_and_a_lens_that_cannot_tell(au
 
 @pytest.mark.slow
 def test_an_attribute_is_asked_of_the_decisions_and_a_rival_picture_by_picture(audited, home):
-    few_faces_for_embedded(home, 240, 48)
+    few_faces_for_embedded(home, 240, 64)
     asked = {"target": "Smiling", "attributes": ["Wearing_Necktie"], "place": ["10 20 20 16"], "rival": "auto"}
     results, _, folder = audited(dataset="faces", epochs=1, images=36, **asked)
     gaps = table(folder, "gaps")["gap"]
