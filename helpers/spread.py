@@ -4,11 +4,14 @@ Which rows make a shard depends on how many there are, and not on who does them 
 shard lands as a file, so that a run which was ended, however, and is asked again goes on with the others.
 """
 
+import copyreg
 import hashlib
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +96,20 @@ class Spread:
 def at_once(function: Callable[..., Mapping[str, Any]], rows: Iterable[int], each: int = 32, **fixed: Any) -> dict:
     """The same where there is no run, as in a test: all rows by one call, here."""
     return workers.done(function, fixed, 0, [int(row) for row in rows])
+
+
+def _remembering(function: Callable, how: dict) -> Callable:
+    return lru_cache(**how)(function)
+
+
+def _sent(function: Any) -> str | tuple:
+    """How a function that remembers is pickled: by its name, or, in a notebook, by value and remembering nothing."""
+    if function.__module__ in {*sys.modules} - {"__main__"}:
+        return function.__qualname__
+    return _remembering, (function.__wrapped__, function.cache_parameters())
+
+
+copyreg.pickle(type(cache(_remembering)), _sent)  # pickle knows such functions by name only
 
 
 def _write(folder: Path | None, k: int, rows: list[int], arrays: dict[str, np.ndarray]) -> None:

@@ -74,9 +74,10 @@ class Cluster:
         return subprocess.Popen(command, start_new_session=True, **self._how)
 
     def end(self):
+        lost = self.scheduler.poll() is not None
         for those in (self.workers, [self.scheduler]):  # a worker whose scheduler goes first takes its time
             for process in those:
-                process.terminate()
+                process.kill() if lost else process.terminate()
             for process in those:
                 process.wait(timeout=60)
         self._said.close()

@@ -365,5 +365,5 @@ def test_a_run_that_was_killed_goes_on_with_its_shards_and_leaves_none(tmp_path,
     assert not [*data_home.glob("shards/*")]
     plain = runs.results(folder)["metrics"]
     folder, status = runs.run(ask(given={"fail": str(calls), "workers": "1"}), tmp_path / "out")
-    assert (status, len(firsts(calls))) == ("finished", 6)
+    assert (status, {*firsts(calls)}) == ("finished", {0, 8, 16, 24, 32})
     assert runs.results(folder)["metrics"] == plain
