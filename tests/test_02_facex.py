@@ -1367,7 +1367,7 @@ def test_real_faces_are_explained_by_their_true_masks(real_data, data_home, tmp_
     assert "get the same class at 112 pixels as at 224;" in said  # the side that these weights expect, and half of it
     page = (folder / "report.html").read_text(encoding="utf-8")
     ids = [np.array(Image.open(file)) for file in sorted((real_data / "celebamask512" / "masks").iterdir())[:64]]
-    left, right = (regions_csv.set_index("name")["id"][eye] for eye in ("l_eye", "r_eye"))
+    left, right = (regions_csv.set_index("region")["id"][eye] for eye in ("l_eye", "r_eye"))
     both = [m for m in ids if (m == left).any() and (m == right).any()]
     swapped = [m for m in both if (m == left).nonzero()[1].mean() < (m == right).nonzero()[1].mean()]
     assert f"In {len(swapped)} of {len(both)} faces that have both, <code>l_eye</code> lies left" in page
