@@ -7,7 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import papermill
@@ -55,7 +55,8 @@ class _Engine(NBClientEngine):
                 raise KeyboardInterrupt from None
             raise DeadKernelError(_death(manager)) from None
         finally:
-            save()
+            with suppress(OSError):  # papermill writes it once more where it can still say what is wrong
+                save()
 
 
 def _now_and_then(save: Callable[..., None], seconds: float = 10.0) -> Callable[..., None]:

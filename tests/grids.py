@@ -53,7 +53,7 @@ class Cluster:
         self._said = (folder / "dask.log").open("ab")
         self._how = {"stdout": self._said, "stderr": self._said, "cwd": folder, "env": os.environ | env}
         self.scheduler = self._begun("scheduler", "--host", "127.0.0.1", "--port", "0")
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 60
         while not self.file.is_file():
             assert time.monotonic() < deadline
             assert self.scheduler.poll() is None
@@ -63,7 +63,7 @@ class Cluster:
             self.add_worker()
         if workers:
             with Client(scheduler_file=str(self.file), set_as_default=False) as client:
-                client.wait_for_workers(workers, timeout=240)
+                client.wait_for_workers(workers, timeout=60)
 
     def add_worker(self):
         name = f"worker-{len(self.workers)}"

@@ -177,7 +177,6 @@ def test_every_line_to_copy_is_a_run_that_there_is(embedded, home, monkeypatch):
 
 @pytest.mark.slow
 def test_a_network_with_random_weights_is_told_not_to_be_believed(audited, home):
-    pytest.importorskip("timm")
     torch.manual_seed(0)
     net = networks.build("timm:vit_tiny_patch16_224", 10)
     torch.save(net.state_dict(), home / "vit.pth")

@@ -92,7 +92,7 @@ def test_what_a_client_has_asked_ends_with_it_on_the_workers(asked, machines, tm
         until(lambda: any("ipykernel" in command for command in made_by(machines).values()))
         client.send_signal(how)
         _, said = client.communicate(timeout=60)
-    until(lambda: not made_by(machines), seconds=40)  # the run would last for a minute
+    until(lambda: not made_by(machines), seconds=20)  # the run would last for a minute
     if how == signal.SIGINT:
         assert client.returncode == 130
         assert said == "course: interrupted; what was finished is kept, and nothing half-done is taken for it\n"
@@ -108,7 +108,7 @@ def made_by(machines):
     return {pid: command for pid, command in found.items() if "reports.cli" in command or "ipykernel" in command}
 
 
-def until(holds, seconds=240):
+def until(holds, seconds=60):
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline

@@ -33,7 +33,7 @@ def finished(out):
 
 def begun(roots, what):
     """The processes of this kind that these have started, as soon as there are some."""
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if found := [one for root in roots for one in family(root) if what in command(one)]:
             return found
@@ -64,13 +64,13 @@ def killed_client(client, moments):
     time.sleep(moments.uniform(0, 3))
     others = family(client.pid)
     client.kill()
-    client.communicate(timeout=120)
+    client.communicate(timeout=60)
     return others
 
 
 def asked_again(question, out, before, *how):
     """To its end: all have answers, and none that had finished was computed again."""
-    code, said, _ = course(*question, *how, seconds=600)
+    code, said, _ = course(*question, *how, seconds=280)
     assert code == 0, said
     now = finished(out)
     assert {name: now.get(name) for name in before} == before
@@ -85,7 +85,7 @@ def test_a_grid_of_which_a_kernel_a_run_and_the_client_are_killed_is_finished_wh
     with started(*question, "--jobs", 2) as client:
         others = [one for what in moments.sample([KERNEL, RUN], 2) for one in killed([client.pid], what, moments)]
         others += killed_client(client, moments)
-    alive, before = orphans(others, 40), finished(out)
+    alive, before = orphans(others), finished(out)
     asked_again(question, out, before, "--jobs", 2)
     left = litter(tmp_path, os.environ["TMPDIR"])
     tally("grid, here", tries=3, orphans=len(alive), litter=len(left))
@@ -101,18 +101,18 @@ def test_a_grid_on_a_cluster_of_which_anything_is_killed_is_finished_when_asked_
             others = [one for what in moments.sample([KERNEL, WORKER], 2) for one in killed(workers, what, moments)]
             at_work = [one for pid in workers for one in family(pid) if RUN in command(one)]
             others += killed_client(client, moments) + at_work
-        alive, before = orphans(others, 40), finished(out)
+        alive, before = orphans(others), finished(out)
         assert all(one.poll() is None for one in machines.workers)
         with started(*question, *on) as client:
             begun(workers, RUN)
             time.sleep(moments.uniform(0, 3))
             others = [one for pid in workers for one in family(pid)]
             machines.scheduler.kill()
-            said, more = client.communicate(timeout=120)
+            said, more = client.communicate(timeout=60)
         assert client.returncode == 1
         assert f"the scheduler at {machines.file} is lost" in said
         assert "Traceback" not in said + more
-    alive, now = alive + orphans(others, 40), finished(out)
+    alive, now = alive + orphans(others), finished(out)
     assert {name: now.get(name) for name in before} == before
     with cluster(tmp_path) as machines:
         asked_again(question, out, now, "--scheduler-file", machines.file)
@@ -130,8 +130,8 @@ def test_a_worker_that_is_asked_to_end_leaves_its_run_to_another(own_places, tmp
             machines.add_worker()
             others = family(machines.workers[0].pid)
             machines.workers[0].terminate()
-            said, more = client.communicate(timeout=120)
-        alive = orphans(others, 40)
+            said, more = client.communicate(timeout=60)
+        alive = orphans(others)
     left = litter(tmp_path, os.environ["TMPDIR"])
     tally("a worker's time is over", tries=1, orphans=len(alive), litter=len(left))
     assert client.returncode == 0, said + more
