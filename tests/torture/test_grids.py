@@ -130,7 +130,7 @@ def test_a_worker_that_is_asked_to_end_leaves_its_run_to_another(own_places, tmp
             machines.add_worker()
             others = family(machines.workers[0].pid)
             machines.workers[0].terminate()
-            said, more = client.communicate(timeout=60)
+            said, more = client.communicate(timeout=120)
         alive = orphans(others)
     left = litter(tmp_path, os.environ["TMPDIR"])
     tally("a worker's time is over", tries=1, orphans=len(alive), litter=len(left))
