@@ -122,8 +122,9 @@ class Run:
         rows: list[dict] = []
         for case in tqdm([*cases], desc=name, leave=False, delay=2):
             network = fit(**case)
+            told = ", ".join([network.name, *(f"{k}={v}" for k, v in case.items() if v != network.name)])
             if source := getattr(network, "source", ""):
-                self.weights(", ".join(map(str, (network.name, *case.values()))), source)
+                self.weights(told, source)
             found = measure(network, **case)
             rows += [case | row for row in ([found] if isinstance(found, dict) else found)]
         return pd.DataFrame(rows)

@@ -633,7 +633,7 @@ def test_the_first_exercise_runs_and_networks_are_fine_tuned_from_given_weights(
         )  # 3 epochs
     sources = results["provenance"]["weights"]
     assert len(set(sources.values())) == 2  # trained twice; that of section 8 is the fine-tuned one
-    assert len({sources[name] for name in sources if "begin.pth" in name or name == "compact_vgg, 0, 0, 0"}) == 1
+    assert len({sources[name] for name in sources if "begin.pth" in name or name == "compact_vgg, i=0, j=0, s=0"}) == 1
 
 
 SMALL = {"model": ["compact_resnet"], "mosaics_per_class": [2], "layout_mosaics": 10, "epochs": 4, "cascade_steps": 2}
