@@ -122,9 +122,8 @@ class Run:
         rows: list[dict] = []
         for case in tqdm([*cases], desc=name, leave=False, delay=2):
             network = fit(**case)
-            told = ", ".join([network.name, *(f"{k}={v}" for k, v in case.items() if v != network.name)])
             if source := getattr(network, "source", ""):
-                self.weights(told, source)
+                self.weights(", ".join([network.name, *(f"{k}={v}" for k, v in case.items())]), source)
             found = measure(network, **case)
             rows += [case | row for row in ([found] if isinstance(found, dict) else found)]
         return pd.DataFrame(rows)

@@ -5,6 +5,7 @@ Needs nothing but Python 3.11: it makes .venv and installs into it what is missi
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,10 @@ INSTALLED = {  # stamp -> what pip installs for it, one after the other
 
 
 def setup(*stamps: str) -> None:
-    """Make .venv and install; the stamps are younger than pyproject.toml where all of it is there."""
+    """Make .venv and install; the stamps are younger than pyproject.toml where all of it is there.
+
+    TORCH, from the environment or as `make TORCH="--index-url URL"`, says where pip finds torch and torchvision.
+    """
     if sys.version_info < (3, 11):  # noqa: UP036 an older one may have started this
         sys.exit("Python 3.11 or newer is needed; start this with one: python3.12 -m reports setup")
     if not PYTHON.is_file():
@@ -36,7 +40,8 @@ def setup(*stamps: str) -> None:
         file = VENV / f".{stamp}"
         if not file.is_file() or file.stat().st_mtime < (REPO / "pyproject.toml").stat().st_mtime:
             for packages in INSTALLED[stamp]:
-                module("pip", "install", "--quiet", *packages)
+                whose = shlex.split(os.environ.get("TORCH", "")) if "torch" in packages else []
+                module("pip", "install", "--quiet", *packages, *whose)
             file.touch()
 
 

@@ -88,7 +88,8 @@ def _torch() -> Found:
         import torchvision
 
         torchvision.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # fails when the two come from different indexes
-        return Found("torch pair", f"yes: torch {torch.__version__}, torchvision {torchvision.__version__}")
+        build = f"with CUDA {torch.version.cuda}" if torch.version.cuda else "without CUDA"
+        return Found("torch pair", f"yes: torch {torch.__version__}, torchvision {torchvision.__version__}, {build}")
     except Exception as error:
         way = "Install both from the same index: pip install --force-reinstall torch torchvision"
         return Found("torch pair", f"{error}. {way}", False)

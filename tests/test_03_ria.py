@@ -1297,7 +1297,8 @@ def test_the_whole_notebook_runs_through_the_report_path(whole):
 @pytest.mark.slow
 def test_baseline_and_ria_begin_with_the_same_weights_and_differ_by_the_loss(whole):
     sources = reports.results(whole)["provenance"]["weights"]
-    baseline, ria = (sources[f"compact_resnet, begin=scratch, rho=0.9, seed=0, loss={loss}"] for loss in LOSSES)
+    told = "compact_resnet, model=compact_resnet, begin=scratch, rho=0.9, seed=0, loss="
+    baseline, ria = (sources[told + loss] for loss in LOSSES)
     assert baseline != ria
     settings = pd.read_csv(whole / "tables" / "settings.csv").set_index("loss").drop(columns="boxes' IoU")
     assert settings.loc["surrogate=hard"].equals(settings.loc["baseline"])  # no gradient: the same training to the bit

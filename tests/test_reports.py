@@ -492,7 +492,7 @@ def test_doctor_says_what_is_here(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_REAL_DATA", str(tmp_path / "nowhere"))
     code, output = course(capsys, "doctor")
     assert code == 0
-    for said in ("Python", "torch pair", "device", "disk", "chromium", "NOT FOUND"):
+    for said in ("Python", "torch pair", "CUDA", "device", "disk", "chromium", "NOT FOUND"):
         assert said in output.out
 
 

@@ -29,6 +29,7 @@ def commands(tmp_path, monkeypatch):
 
 
 def test_a_fresh_machine_is_set_up_once_and_again_when_packages_change(commands, monkeypatch, tmp_path):
+    monkeypatch.delenv("TORCH", raising=False)
     tasks.main(["setup"])
     first = [line.split("-m ")[1] for line in commands.run]
     assert first[0].startswith("venv")
@@ -38,6 +39,13 @@ def test_a_fresh_machine_is_set_up_once_and_again_when_packages_change(commands,
     os.utime(tmp_path / ".venv" / ".base", (0, 0))  # older than pyproject.toml
     tasks.main(["setup"])
     assert len(commands.run) == 5  # the packages, not .venv
+
+
+def test_who_sets_up_may_say_where_torch_comes_from(commands, monkeypatch):
+    monkeypatch.setenv("TORCH", "--index-url file:///wheels")
+    tasks.main(["setup"])
+    said = [line.split("install --quiet ")[1] for line in commands.run[1:]]
+    assert said == ["torch torchvision --index-url file:///wheels", "-e ."]
 
 
 def test_reports_run_every_notebook_and_tests_everything_that_ci_runs(commands):
