@@ -155,8 +155,8 @@ def apart_tries(draw):
         "Focus go the same way.",
     )
     yield (
-        (between(0.6, 0.8), between(0.5, 0.7)),
-        "0.6 to 0.8 and 0.5 to 0.7 share what lies from 0.6 to 0.7, so they cannot be told apart: 0. Yours gives "
+        (between(0.62, 0.8), between(0.5, 0.7)),
+        "0.62 to 0.8 and 0.5 to 0.7 share what lies from 0.62 to 0.7, so they cannot be told apart: 0. Yours gives "
         "{yours}.",
     )
     yield (
@@ -230,8 +230,8 @@ its relevance there once it is enlarged.""",
 # 6 · One target tile
 
 one_tile = Exercise(
-    teacher="""Chance falls from 1/2 to 1/4, so raw values must fall even for a perfect method; `rescaled(F, a=1/4)`
-puts both on one scale. It usually falls further than that. Two reasons can be told apart: with one tile less there is
+    teacher="""Chance falls from 1/2 to 1/4, so the Focus of a map without preference falls; a perfect method keeps 1.
+`rescaled(F, a=1/4)` puts both on one scale. It usually falls further than that. Two reasons can be told apart: with one tile less there is
 half as much evidence for the class, and three tiles in place of two can look like it (or draw the map by accident).
 `focus` needs no change: it never knew how many tiles there are. That is the sign of a definition with the right
 arguments.""",

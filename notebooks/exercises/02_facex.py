@@ -71,9 +71,9 @@ def above_tries(draw):
         "the zeros in it the mean would be 0.375.",
     )
     yield (
-        (torch.tensor([[[0.3, 0.3], [0.3, 0.3]]]),),
-        "A flat map: no pixel is above the mean of all. Yours gives {yours}. Is it > or >=, and does the mean of 0.3, "
-        "0.3, 0.3, 0.3 in single precision come out as 0.3?",
+        (torch.full((1, 3, 3), 0.3),),
+        "A flat map: no pixel is above the mean of all. Yours gives {yours}. Is it > or >=, and does the mean of nine "
+        "times 0.3 in single precision come out as 0.3?",
     )
     yield (
         (torch.zeros(1, 2, 2),),
@@ -163,6 +163,11 @@ def carve_tries(draw):
         (row([0, 1], [1, 0]), ["skin", "background"], "authors"),
         "Here the regions come in another order: it is their names that tell which is which. Yours gives {yours}.",
     )
+    yield (
+        (row([1, 0], [1, 1]), ["l_eye", "hat"], "authors"),
+        "A list without skin or background: then none of these rules applies, and both keep what was drawn. Yours "
+        "gives {yours}.",
+    )
     yield (row([0, 0]), ["hat"], "mine"), "There is no policy `mine`: say so, and what there is (ValueError)."
     for policy in ("raw", "authors", "exclusive"):
         layers = torch.rand(2, 4, 3, 3, generator=draw) > 0.5
@@ -232,9 +237,9 @@ it is supported, and still needs (2) and (3).""",
 # 5 · Design the experiment
 
 area = Exercise(
-    teacher="""The null hypothesis is a network that does not know the face: maps of noise, as coarse as Grad-CAM's
-grid, on a real mask. Their IoR has the same *mean* in every region and a *spread* that grows as the region shrinks:
-small ones are first or last by chance. In a summary over many faces the spread falls with the square root of
+    teacher="""The null hypothesis is a network that does not know the face: coarse maps of noise on a
+real mask. Their IoR differs between regions by chance alone, and its *spread* grows as the region shrinks: small ones
+are first or last by chance. In a summary over many faces the spread falls with the square root of
 `n_images`, so earrings suffer twice: small, and rare.
 
 A good design says how many faces it takes until the earring's rank under noise is as even as the skin's; holds the

@@ -137,6 +137,10 @@ def equalized_odds_tries(draw):
         "Now group 0 is the one that does better: a difference of rates has a size, whoever is ahead. Yours gives "
         "{yours}.",
     )
+    yield (
+        (bits(1, 1, 1, 0, 1, 1, 0, 0), y, a),
+        "Now only FPR differs, by a half. Yours gives {yours}. Equalized odds ask the false alarms as well as the hits.",
+    )
     yield (bits(1, 1, 1, 1, 1, 1, 1, 1), y, a), "Who says yes to everybody has an EO of 0. Yours gives {yours}."
     yield (
         (bits(1, 1, 0, 1, 0, 0), bits(1, 1, 0, 1, 0, 0), bits(1, 1, 1, 0, 0, 0)),
@@ -145,6 +149,11 @@ def equalized_odds_tries(draw):
     yield (
         (bits(1, 0, 1), bits(1, 1, 1), bits(1, 1, 0)),
         "Nobody here has y = 0, so there is no false positive rate to compare: undefined, NaN. Yours gives {yours}.",
+    )
+    yield (
+        (bits(0, 1, 0), bits(0, 0, 0), bits(1, 1, 0)),
+        "Nobody here has y = 1, so there is no true positive rate to compare: undefined, NaN. Yours gives {yours}. "
+        "Python's max(0.5, nan) is 0.5, but max(nan, 0.5) is nan.",
     )
     for _ in range(4):
         rows = torch.cat([torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]]), torch.randint(0, 2, (12, 2), generator=draw)])
