@@ -16,7 +16,6 @@ from typing import Any
 import pandas as pd
 import yaml
 from importnb import Notebook
-from scipy.stats import fisher_exact
 
 from helpers import stats
 from helpers.files import write_text
@@ -68,8 +67,7 @@ def powers(found: pd.DataFrame, lines: dict[str, float]) -> pd.DataFrame:
         alarms = (fair["high"] < lines[lens]).sum()
         share = stats.share(poor, len(part), "networks")
         row = {"lens": lens, "set": name, "strength": strength, "poor": poor, "networks": len(part), "share": share}
-        table = [[poor, len(part) - poor], [alarms, len(fair) - alarms]]
-        better = strength > 0 and fisher_exact(table, alternative="greater").pvalue < 0.05
+        better = strength > 0 and audit.told_apart(poor, len(part), alarms, len(fair))
         rows.append(row | {"more than chance": "yes" if better else "no" if strength > 0 else ""})
     return pd.DataFrame(rows)
 

@@ -231,8 +231,8 @@ its relevance there once it is enlarged.""",
 
 one_tile = Exercise(
     teacher="""Chance falls from 1/2 to 1/4, so the Focus of a map without preference falls; a perfect method keeps 1.
-`rescaled(F, a=1/4)` puts both on one scale. It usually falls further than that. Two reasons can be told apart: with one tile less there is
-half as much evidence for the class, and three tiles in place of two can look like it (or draw the map by accident).
-`focus` needs no change: it never knew how many tiles there are. That is the sign of a definition with the right
-arguments.""",
+`rescaled(F, a=1/4)` puts both on one scale. It usually falls further than that. Two reasons can be told apart: with
+one tile less there is half as much evidence for the class, and three tiles in place of two can look like it (or draw
+the map by accident). `focus` needs no change: it never knew how many tiles there are. That is the sign of a definition
+with the right arguments.""",
 )

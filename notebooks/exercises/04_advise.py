@@ -87,9 +87,9 @@ def count_peaks_tries(draw):
         "A unit without a range has a density of NaN, and no peak: 0. Yours gives {yours}.",
     )
     yield (
-        (torch.tensor([[0.0, 10, 9.9, 10, 0]]), 0.05),
-        "With min_prominence=0.05 a peak has to rise by 5 % of the maximum above what separates it from a higher one: "
-        "the dip of 0.1 separates nothing, so there is one. Yours gives {yours}.",
+        (torch.tensor([[0.0, 10, 9, 9.3, 0]]), 0.05),
+        "With min_prominence=0.05 a peak has to rise by 5 % of the maximum above the dip between it and a higher one: "
+        "the second rises by 0.3 only, less than 0.5, so there is one. Yours gives {yours}.",
     )
     for _ in range(3):
         yield (

@@ -139,7 +139,7 @@ def equalized_odds_tries(draw):
     )
     yield (
         (bits(1, 1, 1, 0, 1, 1, 0, 0), y, a),
-        "Now only FPR differs, by a half. Yours gives {yours}. Equalized odds ask the false alarms as well as the hits.",
+        "Now only FPR differs, by a half. Yours gives {yours}. Equalized odds ask the false alarms, too.",
     )
     yield (bits(1, 1, 1, 1, 1, 1, 1, 1), y, a), "Who says yes to everybody has an EO of 0. Yours gives {yours}."
     yield (
