@@ -121,6 +121,10 @@ containment = Exercise(
         "alone.": lambda B_gc, B_od: (
             common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od)) / (size(B_gc) > 0)
         ),
+        "That is true intersection over union. The paper's number wears a hat, and divides by the map's box "
+        "alone. (And 0 / 0 is no 0.)": lambda B_gc, B_od: (
+            common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od))
+        ),
         "Yours divides by the object's box: how much of the *object* is covered. That is the coverage of section 5. "
         "Here it is how much of the *map's* box is inside.": lambda B_gc, B_od: common(B_gc, B_od) / size(B_od),
         "A box without area gets a number in yours. 0 / 0 is no 0: it would count as a map that lies beside the "
@@ -185,8 +189,8 @@ straight_through = Exercise(
         "Yours is the soft box, forward and back. The trick is to be exact going forward and smooth going back.": (
             lambda S, G_hat, T: soft(S)
         ),
-        "The gradient is zero in yours: soft - soft takes it away again. Which of the two has to be detached, so that "
-        "the difference is zero and its gradient is not?": lambda S, G_hat, T: hard(G_hat, T) + (soft(S) - soft(S)),
+        "The gradient is zero in yours, as it is where soft - soft takes it away again. What has to be detached, so "
+        "that a difference is zero and its gradient is not?": lambda S, G_hat, T: hard(G_hat, T) + (soft(S) - soft(S)),
         "The gradient points the wrong way: the other of the two soft boxes is to be detached.": (
             lambda S, G_hat, T: hard(G_hat, T) + (soft(S).detach() - soft(S))
         ),
