@@ -166,6 +166,17 @@ def test_every_picture_is_in_the_table_and_the_worst_are_named_by_file(embedded)
 
 
 @pytest.mark.slow
+def test_another_background_is_asked_for_accuracy_and_for_decisions(embedded):
+    folder = embedded[2]
+    pictures, gaps = table(folder, "pictures"), table(folder, "gaps").set_index("gap")["difference"]
+    changed, fell = pictures["changed"], pictures["right"] - pictures["swapped"]
+    assert (changed[fell != 0] == 1).all()  # what is told right only once has changed
+    for name, mean in (("decisions that change", changed.mean()), ("accuracy", fell.mean())):
+        said = re.match(r"[+-]?[\d.]+", gaps[f"background swapped: {name}"])
+        assert float(said[0]) == pytest.approx(mean, abs=0.006)
+
+
+@pytest.mark.slow
 def test_every_line_to_copy_is_a_run_that_there_is(embedded, home, monkeypatch):
     monkeypatch.setenv("COURSE_DATA", str(home))
     lines = [shlex.split(line) for line in embedded[1].splitlines() if line.startswith("course run 0")]
