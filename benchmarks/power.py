@@ -1,8 +1,8 @@
 """How often each lens of 06_audit sees a bias that we planted, and how often it accuses a network without one.
 
-python benchmarks/power.py [--jobs 2]    runs what is missing of benchmarks/power.yaml, then the table and its page
-python benchmarks/power.py --no-run      the table of what is there
-python benchmarks/power.py --write       ... and, when all runs are there, notebooks/06_audit.yaml: lines, power, alarms
+python benchmarks/power.py                   the table of the runs that are there, and its page
+python benchmarks/power.py --run [--jobs 2]  runs first what is missing of benchmarks/power.yaml (an hour)
+python benchmarks/power.py --write           when all runs are there: notebooks/06_audit.yaml, lines, power, alarms
 
 Interrupted, it goes on where it was: finished runs and trained networks are kept.
 """
@@ -103,10 +103,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=plans.usual_out())
     parser.add_argument("--jobs", default="2")
-    parser.add_argument("--no-run", action="store_true")
+    parser.add_argument("--run", action="store_true")
     parser.add_argument("--write", action="store_true")
     asked = parser.parse_args()
-    if not asked.no_run:
+    if asked.run:
         cli.main(["grid", str(GRID), "--out", str(asked.out), "--jobs", asked.jobs])
     found, missing = read(asked.out)
     if not (found.empty or (found["strength"] > 0).all()):
