@@ -79,7 +79,7 @@ def settings(found: pd.DataFrame, lines: dict[str, float]) -> dict[str, Any]:
         part = found[found["lens"] == lens]
         poor = part.assign(poor=part["high"] < line).groupby("strength")["poor"].agg(["sum", "size"])
         counts = {float(s): [int(k), int(n)] for s, (k, n) in zip(poor.index, poor.to_numpy(), strict=True)}
-        why = f"accuses {ALPHA:.0%} of the networks without a bias at most"
+        why = f"accuses at most {ALPHA:.0%} of the networks without a bias that set it"
         power = {s: of for s, of in counts.items() if s > 0}
         lenses[lens] = {"line": round(line, 4), "why": why, "power": power, "false_alarms": counts[0.0]}
     n = found[["set", "strength", "seed"]].drop_duplicates().shape[0]
@@ -117,7 +117,7 @@ def main() -> None:
         write_text(asked.out / "power.html", page(table, lines, missing))
         print(asked.out / "power.html")
         if asked.write and not missing:
-            text = yaml.safe_dump(settings(found, lines), sort_keys=False, allow_unicode=True)
+            text = yaml.safe_dump(settings(found, lines), sort_keys=False, default_flow_style=None, width=120)
             write_text(LINES, f"# Written by benchmarks/power.py\n{text}")
     else:
         print(f"nothing to compare yet: {missing} runs are missing")
