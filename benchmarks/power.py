@@ -26,6 +26,10 @@ audit = Notebook.load_file(str(REPO / "notebooks/06_audit.ipynb"), main=False, i
 GRID, LINES = REPO / "benchmarks/power.yaml", REPO / "notebooks/06_audit.yaml"
 # what each lens measures on drawn pictures, by its name among the lines; of faces the place of the attribute is known
 LENSES = {"object": "energy", "what": "patches", "lean": "gap", "belief": "agreement", "rival": "rival"}
+SAID = """\
+# Where the lenses of 06_audit draw their lines, in units of their margins, by what they measure; of how many networks
+# with a planted bias of a strength each says poor, and of how many without one. Written by benchmarks/power.py
+"""
 ALPHA = 0.1  # of the networks without a bias, so many may be accused at most
 HEAD = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>Power of the audit's lenses</title>
 <style>body{font:16px/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}
@@ -118,7 +122,7 @@ def main() -> None:
         print(asked.out / "power.html")
         if asked.write and not missing:
             text = yaml.safe_dump(settings(found, lines), sort_keys=False, default_flow_style=None, width=120)
-            write_text(LINES, f"# Written by benchmarks/power.py\n{text}")
+            write_text(LINES, f"{SAID}{text}")
     else:
         print(f"nothing to compare yet: {missing} runs are missing")
 
