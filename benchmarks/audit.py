@@ -63,6 +63,8 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     parser.add_argument("-p", action="append", default=[], metavar="name=value")
     asks = parser.parse_args()
+    if asks.p and not asks.full:
+        parser.error("-p is for --full")
     if asks.full:
         time_beside(asks.out, dict(text.split("=", 1) for text in asks.p))
     memory(asks.out, 5000 if asks.full else 1000)

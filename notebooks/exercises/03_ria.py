@@ -118,13 +118,7 @@ containment = Exercise(
     tries=containment_tries,
     mistakes={
         "That is the true intersection over union. The paper's number wears a hat, and divides by the map's box "
-        "alone.": lambda B_gc, B_od: (
-            common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od)) / (size(B_gc) > 0)
-        ),
-        "That is true intersection over union. The paper's number wears a hat, and divides by the map's box "
-        "alone. (And 0 / 0 is no 0.)": lambda B_gc, B_od: (
-            common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od))
-        ),
+        "alone.": lambda B_gc, B_od: common(B_gc, B_od) / (size(B_gc) + size(B_od) - common(B_gc, B_od)),
         "Yours divides by the object's box: how much of the *object* is covered. That is the coverage of section 5. "
         "Here it is how much of the *map's* box is inside.": lambda B_gc, B_od: common(B_gc, B_od) / size(B_od),
         "A box without area gets a number in yours. 0 / 0 is no 0: it would count as a map that lies beside the "
