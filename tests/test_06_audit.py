@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 
 import matplotlib.pyplot as plt
@@ -73,6 +74,15 @@ def test_every_line_has_its_reason_and_says_whether_it_is_calibrated():
         assert one["why"]
         assert len(one["false_alarms"]) == (2 if one["power"] else 0)
     assert bool(said["calibrated"]) == any(one["power"] for one in said["lenses"].values())
+
+
+def test_no_line_accuses_the_network_that_sets_it():
+    power = runpy.run_path(str(REPO / "benchmarks/power.py"))
+    highs = [0.38089842, -0.03562367, 0.41, 0.5]
+    found = pd.DataFrame({"lens": "energy", "set": "drawn", "strength": 0.0, "seed": range(4), "high": highs})
+    for lines in (power["lines_of"](found), {"energy": highs[0]}):
+        said = power["settings"](found, lines)["lenses"]["energy"]
+        assert lines["energy"] - 1e-4 <= said["line"] <= lines["energy"]
 
 
 def test_the_notebook_has_no_metric_of_its_own():
