@@ -4,10 +4,12 @@ import contextlib
 
 import pytest
 import torch
+from known import DOUBLE, calibrated, close
 from torch import nn
 from torchvision import models
 
-from helpers.networks.layers import class_scores, explaining, hooked, last_conv, named_layer, recording, trace
+from helpers.networks.compact import COMPACT
+from helpers.networks.layers import class_scores, explaining, folded, hooked, last_conv, named_layer, recording, trace
 
 # Where a person who knows the architecture would look
 LAST = {
@@ -200,3 +202,66 @@ def test_hooks_are_gone_after_an_error(three):
     with pytest.raises(RuntimeError), recording(*three):
         three(torch.zeros(1, 3))
     assert hooks_on(three) == 0
+
+
+# Folding ----------------------------------------------------------------------------------------------------------
+
+
+def norms_asked(model, x, keep=None):
+    """The logits of a folded model, and how many of its batch norms still had something to do."""
+    asked = []
+    with explaining(model), folded(model, x[:1], trace(model, x[:1]), keep):
+        whole = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d) and "forward" not in vars(m)]
+        with hooked(whole, lambda module, inputs, output: asked.append(module)):
+            logits = model(x)
+    return logits, len(asked)
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_folded_batch_norms_cost_nothing_and_change_no_logit(name):
+    model = calibrated(COMPACT[name](7)).double()
+    x = torch.randn(3, 3, 64, 64, dtype=torch.float64)
+    expected = model(x)
+    logits, left = norms_asked(model, x)
+    assert close(logits, expected, DOUBLE)
+    assert left == 0
+    assert torch.equal(model(x), expected)
+    assert not any("forward" in vars(m) for m in model.modules())
+
+
+def test_a_convolution_that_is_looked_at_is_not_folded():
+    model = calibrated(COMPACT["compact_resnet"](7))
+    x = torch.randn(2, 3, 64, 64)
+    last = model.layer4[0].conv2
+    with recording(last) as plain:
+        model(x)
+    with recording(last) as seen:
+        assert norms_asked(model, x, keep=last)[1] == 1
+    assert close(seen[last].output, plain[last].output)
+
+
+class Asked(nn.Module):
+    """Its convolution's output goes into a batch norm and around it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.fc((self.norm(x) + x).mean((2, 3)))
+
+
+def test_a_convolution_that_somebody_else_asks_too_is_not_folded():
+    model, x = calibrated(Asked()), torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = model(x)
+    logits, left = norms_asked(model, x)
+    assert torch.equal(logits, expected)
+    assert left == 1
+
+
+def test_what_somebody_watches_is_not_folded():
+    model, x = calibrated(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(784, 2)), 16), []
+    with hooked(model[0], lambda module, inputs, output: x.append(output)):
+        assert norms_asked(model, torch.randn(2, 3, 16, 16))[1] == 1

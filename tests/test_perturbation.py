@@ -41,14 +41,14 @@ def sharp():
 
 
 def rows_of(model, run):
-    """How many pictures went through the model in each forward of `run()`, without the one that measures."""
+    """How many pictures went through the model in each forward of `run()`, without those that measure and compare."""
     seen = []
     handle = model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
     try:
         run()
     finally:
         handle.remove()
-    return seen[1:]
+    return seen[3 if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) else 1 :]
 
 
 # Score-CAM --------------------------------------------------------------------------------------------------------
@@ -127,12 +127,22 @@ def test_scorecam_weighs_maps_by_the_softmax_of_what_the_score_is_behind_them():
     assert close(ours.flatten(), expected)
 
 
-def test_scorecam_shows_nothing_of_the_picture_through_a_unit_that_is_the_same_everywhere():
+def test_scorecam_shows_nothing_once_for_all_units_that_are_the_same_everywhere():
     torch.manual_seed(0)
     model, seen = red_and_constants(stride=4), []  # upsampled, 3.3 is 3.3 with rounding errors
+    images = torch.randn(2, 3, 30, 23)
     model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    attribute("scorecam", model, torch.randn(1, 3, 30, 23), torch.tensor([1]), "0")
-    assert seen[-1].abs().amax((1, 2, 3)).gt(0).tolist() == [True, True, False, False]
+    attribute("scorecam", model, images, torch.tensor([1, 1]), "0")
+    *_, whole, masked, nothing = seen
+    assert torch.equal(whole, images)
+    assert nothing.shape == (1, 3, 30, 23)
+    assert not nothing.any()
+    assert masked.abs().amax((1, 2, 3)).gt(0).tolist() == [True] * 4  # two of each picture's units have a map
+
+
+def test_scorecam_of_units_that_are_all_the_same_everywhere_weighs_them_alike():
+    A = attribute("scorecam", red_and_constants(), torch.zeros(1, 3, 2, 2), torch.tensor([1]), "0", relu=False)
+    assert close(A, torch.full((1, 2, 2), 3.3 / 4))
 
 
 def test_scorecam_runs_units_of_several_images_in_one_batch_and_never_more_than_fit(sharp):

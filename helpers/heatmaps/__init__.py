@@ -1,14 +1,14 @@
 """Image -> heatmap: one door, `attribute`, for every method of `.methods`, `.forward_only` and `.attention`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import nearest
-from ..networks.layers import Output, class_scores, explaining, last_grid, named_layer, trace
+from ..networks.layers import Output, class_scores, explaining, folded, last_grid, named_layer, trace
 from ..networks.tokens import patch_grid
 from . import attention, forward_only  # noqa: F401  their methods join METHODS
 from .methods import METHODS, Batch, Method
@@ -89,7 +89,9 @@ def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30) ->
         firsts = range(0, len(images), rows)
         parts = ((i, to_model(images[i : i + rows], form), targets[i : i + rows]) for i in firsts)
         patches = patch_grid(outputs)
-        yield (Batch(model, some, asked, module, i, rows, patches) for i, some, asked in parts)
+        rules = how.check is not None  # LRP's: they merge batch norms themselves
+        with nullcontext() if rules else folded(model, to_model(images[:1], form), outputs, keep=module):
+            yield (Batch(model, some, asked, module, i, rows, patches) for i, some, asked in parts)
 
 
 def _trace_fastest(model, one, device) -> tuple[list[Output], torch.memory_format]:

@@ -20,9 +20,10 @@ def scorecam(batch: Batch, *, relu: bool = True, resolution: str = "input", max_
 
     The weights are the softmax, over the layer's K units, of the target's logit for the picture times the unit's map
     (upsampled, smallest value 0, largest 1). A unit that is the same everywhere has no map: its picture is all zeros.
-    One forward for each unit. max_units: only for so many, 0 for all; the others have no weight. Kept are those whose
-    maps have the largest standard deviation over the places, as in Faster Score-CAM: a unit that hardly varies shows no
-    place more than another, and its mask is its noise, stretched to 0 to 1.
+    One forward for each unit that has a map, and one for all that have none. max_units: only for so many, 0 for all;
+    the others have no weight. Kept are those whose maps have the largest standard deviation over the places, as in
+    Faster Score-CAM: a unit that hardly varies shows no place more than another, and its mask is its noise, stretched
+    to 0 to 1.
     """
     check_resolution(resolution)  # now, not after all those forwards
     whole_number("max_units", max_units, least=0)
@@ -31,10 +32,15 @@ def scorecam(batch: Batch, *, relu: bool = True, resolution: str = "input", max_
         spread = A.flatten(2).std(2, correction=0)  # (b, K)
         kept = spread.argsort(dim=1, descending=True, stable=True)[:, :max_units]
         A = A.gather(1, kept[:, :, None, None].expand(-1, -1, *A.shape[2:]))
-    units = A.shape[1]
-    pairs = torch.arange(len(A) * units, device=A.device).split(batch.rows)  # image and unit, all images in one row
-    scores = torch.cat([_masked_scores(batch, A, pair // units, pair % units) for pair in pairs])
-    w = scores.reshape(len(A), units).softmax(1)
+    varied = A.amax((2, 3)) > A.amin((2, 3))  # (b, K)
+    scores = A.new_zeros(A.shape[:2])
+    for pairs in varied.nonzero().split(batch.rows):  # image and unit, all images in one row
+        image, unit = pairs.T
+        scores[image, unit] = _masked_scores(batch, A, image, unit)
+    if not varied.all():  # one picture, all zeros, for all units without a map
+        nothing = batch.model(torch.zeros_like(batch.images[:1])).expand(len(A), -1)
+        scores = torch.where(varied, scores, class_scores(nothing, batch.targets)[:, None])
+    w = scores.softmax(1)
     return as_maps((w[:, :, None, None] * A).sum(1), batch, relu, resolution)
 
 
@@ -57,8 +63,6 @@ def _masked_scores(batch: Batch, A: torch.Tensor, image: torch.Tensor, unit: tor
     mask = F.interpolate(maps, batch.images.shape[2:], mode="bilinear", align_corners=True)  # (r, 1, H, W)
     low, high = mask.amin((2, 3), keepdim=True), mask.amax((2, 3), keepdim=True)
     mask = (mask - low) / (high - low + 1e-8)
-    # interpolating a constant leaves rounding errors, and the division makes them a mask
-    mask = mask * (maps.amax((2, 3), keepdim=True) > maps.amin((2, 3), keepdim=True))
     return _scores(batch, batch.images[image] * mask, batch.targets[image])
 
 
