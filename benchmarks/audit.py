@@ -1,5 +1,5 @@
 """What 06_audit costs: its wall time beside that of the notebooks it asks, each run alone on the same question; and
-whether its memory grows with the number of pictures.
+whether its memory grows with the number of pictures. Aim: the peak by few / by many at least 0.9.
 
 python benchmarks/audit.py                   memory alone, by 200 and 1,000 pictures of noise and a small network
 python benchmarks/audit.py --full [-p ...]   by 200 and 5,000, and time, of 06_audit with these parameters (15 minutes)
@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 import torch
 from PIL import Image
+from turns import Row, keep
 
 from helpers import networks
 from reports import kept, plans, runs
@@ -30,18 +31,18 @@ def asked(out: Path, notebook: str, given: dict) -> dict:
     return found | {"folder": folder}
 
 
-def time_beside(out: Path, given: dict) -> None:
+def time_beside(out: Path, given: dict) -> list[Row]:
     """The audit, and each notebook by the line that the audit's page has to copy."""
     audit = asked(out, "06_audit", given)
     cells = nbformat.read(audit["folder"] / "executed.ipynb", 4).cells
     shown = [o.data.get("text/markdown", "") for c in cells for o in c.get("outputs", ()) if "data" in o]
     lines = [shlex.split(line) for line in re.findall(r"^course run 0[1-5].*$", "\n".join(shown), re.M)]
     others = [asked(out, words[2], dict(text.split("=", 1) for text in words[4::2])) for words in lines]
-    took = sum(other["provenance"]["wall_s"] for other in others)
-    print(f"the audit {audit['provenance']['wall_s']:.0f} s, {len(others)} notebooks alone {took:.0f} s")
+    seconds, took = audit["provenance"]["wall_s"], sum(other["provenance"]["wall_s"] for other in others)
+    return [Row("06_audit", [seconds], f"the {len(others)} notebooks it asks, alone", [took], "s")]
 
 
-def memory(out: Path, n: int) -> None:
+def memory(out: Path, n: int) -> list[Row]:
     """Peak memory of an audit of 200 and of n pictures."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
@@ -54,7 +55,7 @@ def memory(out: Path, n: int) -> None:
         given = {"dataset": str(root / "pictures"), "model": "compact_vgg", "weights": str(root / "net.pth")}
         given |= {"size": SIDE, "random_draws": 1, "explained": 8, "mosaics": 10}
         few, many = (asked(out, "06_audit", given | {"images": images})["provenance"]["peak_mb"] for images in (200, n))
-    print(f"{n:,} pictures in the place of 200: {many - few:+.0f} MB")
+    return [Row(f"Peak memory of 06_audit, {n:,} pictures", [many], "200 pictures", [few], "MB", 0.9)]
 
 
 def main() -> None:
@@ -65,9 +66,8 @@ def main() -> None:
     asks = parser.parse_args()
     if asks.p and not asks.full:
         parser.error("-p is for --full")
-    if asks.full:
-        time_beside(asks.out, dict(text.split("=", 1) for text in asks.p))
-    memory(asks.out, 5000 if asks.full else 1000)
+    rows = time_beside(asks.out, dict(text.split("=", 1) for text in asks.p)) if asks.full else []
+    keep("audit", rows + memory(asks.out, 5000 if asks.full else 1000), asks.full)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
 """The command line's start beside papermill's: seconds, seconds of processor time and memory of each command.
 
-Every command is started a few times; the fastest start counts. Aim: under 0.5 s and 100 MB each on an idle core.
+Every command is started a few times, in turns; medians count. Aim: under 0.5 s and 100 MB each on an idle core.
 """
 
-import argparse
 import os
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from turns import Row, asked, keep
 
 BIN = Path(sys.executable).parent
 COMMANDS = [
@@ -30,14 +32,18 @@ def started(command: tuple[str, ...]) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=5)
-    turns = parser.parse_args().turns
-    fastest = {command: min(started(command) for _ in range(turns)) for command in COMMANDS}
-    beside = fastest[COMMANDS[-1]][1]
-    print(f"{'command':34} {'s':>6} {'cpu s':>6} {'MB':>6}   papermill's cpu s, times")
-    for command, (seconds, cpu, mb) in fastest.items():
-        print(f"{' '.join(command):34} {seconds:6.2f} {cpu:6.2f} {mb:6.0f}   {cpu / beside:.2f}")
+    options = asked(__doc__, rounds=(3, 5))
+    found: dict[str, list[tuple]] = {" ".join(command): [] for command in COMMANDS}
+    for command in [*COMMANDS, *reversed(COMMANDS)] * options.rounds:
+        found[" ".join(command)].append(started(command))
+    turns = {command: [list(of) for of in zip(*taken, strict=True)] for command, taken in found.items()}
+    rows = [Row(f"`{c}`", turns[c][0], "limit set: 0.5 s", [0.5], "s", 1) for c in turns if c.startswith("course")]
+    most = max((c for c in turns if c.startswith("course")), key=lambda c: statistics.median(turns[c][2]))
+    rows += [Row(f"Memory of `{most}`, which takes most", turns[most][2], "limit set: 100 MB", [100.0], "MB", 1)]
+    (_, ours, mb), (_, theirs, their_mb) = turns["course --help"], turns["papermill --help"]
+    rows += [Row("`course --help`", ours, "`papermill --help`", theirs, "s of processor time")]
+    rows += [Row("Memory of `course --help`", mb, "`papermill --help`", their_mb, "MB")]
+    keep("cli", rows, options.full)
 
 
 if __name__ == "__main__":

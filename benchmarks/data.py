@@ -1,6 +1,6 @@
-"""A data set of CelebA's size: how long it takes to prepare, to open and to read, beside torchvision's CelebA class.
+"""A data set in CelebA's format: how long it takes to prepare, to open and to read, beside torchvision's CelebA class.
 
-200,000 pictures of 178 x 218 pixels in CelebA's own layout (hard links to 200 files of noise shaped like photos, with
+20,000 pictures, with --full CelebA's 200,000, of 178 x 218 pixels in CelebA's own layout (hard links to 200 files of noise shaped like photos, with
 drawn attributes). Measured, each in a process of its own, so that its peak of memory is its own:
 
 prepare   every picture decoded, index.csv written; for a tenth of the pictures, too, to see what memory does
@@ -8,23 +8,20 @@ open      pictures.load of the prepared set, beside CelebA(root)
 read      batches of 64 pictures squashed to 112 pixels as uint8, beside a DataLoader over CelebA with Resize and
           PILToTensor, without and with workers
 
-The checks of the lists' md5, ours and torchvision's, are skipped: these are not CelebA's. Aims: prepared in minutes;
-no pictures held in memory, only the table of 40 attributes a picture; reading at least as fast as the DataLoader
-without workers. On a busy machine the numbers say little.
+The checks of the lists' md5, ours and torchvision's, are skipped: these are not CelebA's. Medians count. Aims: prepared
+in minutes; no pictures held in memory, only the table of 40 attributes a picture; reading at least as fast as the
+DataLoader without workers.
 """
 
-import argparse
-import multiprocessing
 import os
-import resource
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 from PIL import Image, ImageFilter
+from turns import Row, alone, asked, keep
 
 from data_scripts.getting import prepare
 
@@ -55,24 +52,6 @@ def upstream(folder: Path, n: int) -> Path:
     return folder
 
 
-def alone(function, *arguments):
-    """In a process of its own: the seconds of a call, its peak of memory in MiB over that of the start, its answer."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_measured, function, arguments).result()
-
-
-def _measured(function, arguments):
-    import torch  # noqa: F401  both sides need it
-
-    before, start = _peak(), time.perf_counter()
-    found = function(*arguments)
-    return time.perf_counter() - start, _peak() - before, found
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def prepared(root, folder):
     with mock.patch("data_scripts.getting.sources.verify"):
         prepare.prepare("celeba", root, folder)
@@ -101,11 +80,12 @@ def count_open_by_torchvision(parent):
 
 
 def read(root, n):
+    """Milliseconds a picture."""
     photos = opened(root)
     start = time.perf_counter()
     for first in range(0, n, BATCH):
         photos.images(range(first, min(first + BATCH, n)), SIDE, "squash")
-    return n / (time.perf_counter() - start)
+    return 1000 * (time.perf_counter() - start) / n
 
 
 def read_by_torchvision(parent, n, workers):
@@ -117,30 +97,41 @@ def read_by_torchvision(parent, n, workers):
     start = time.perf_counter()
     for _ in loader:
         pass
-    return n / (time.perf_counter() - start)
+    return 1000 * (time.perf_counter() - start) / n
+
+
+def rows(place, n, reads, rounds):
+    few, cores, prepares = n // 10, os.cpu_count(), {}
+    for count in (few, n):
+        folder = upstream(place / str(count) / "celeba", count)
+        prepares[count] = alone(prepared, place / f"root{count}", folder)
+    peaks = [one.peak - one.start for one in prepares.values()]
+    print(f"preparing {n:,} took {prepares[n].seconds:.0f} s, ", end="")
+    print(f"and {(peaks[1] - peaks[0]) / (n - few) * 2**20:,.0f} bytes of memory a picture")
+    seconds = [[1000 * one.seconds / count] for count, one in prepares.items()]
+    found = [Row(f"Preparing {n:,} pictures", seconds[1], f"{few:,} pictures", seconds[0], "ms a picture")]
+    root, parent = place / f"root{n}", place / str(n)
+    ways = {"open": (count_open, root), "theirs": (count_open_by_torchvision, parent), "read": (read, root, reads)}
+    ways |= {f"{w} workers": (read_by_torchvision, parent, reads, w) for w in (0, cores)}
+    turns = {way: [] for way in ways}
+    for way in [*ways, *reversed(ways)] * rounds:
+        turns[way].append(alone(*ways[way]))
+    opens, theirs = ([one.seconds for one in turns[way]] for way in ("open", "theirs"))
+    found += [Row(f"Opening {n:,} pictures", opens, "torchvision's CelebA", theirs, "s")]
+    opens, theirs = ([one.peak - one.start for one in turns[way]] for way in ("open", "theirs"))
+    found += [Row(f"Memory of opening {n:,} pictures, over the start", opens, "torchvision's CelebA", theirs, "MB")]
+    reads = {way: [one.found for one in of] for way, of in turns.items()}
+    for workers, aim in ((0, 1), (cores, None)):
+        beside = f"DataLoader over CelebA, {workers} workers"
+        found += [Row(f"Reading at {SIDE} px", reads["read"], beside, reads[f"{workers} workers"], "ms a picture", aim)]
+    return found
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=200_000)
-    parser.add_argument("--read", type=int, default=6_400)
-    n, reads = vars(parser.parse_args()).values()
+    options = asked(__doc__, pictures=(20_000, 200_000), read=(3_200, 6_400), rounds=(1, 1))
     with tempfile.TemporaryDirectory() as place:
-        place, peaks = Path(place), {}
-        for count in (n // 10, n):
-            folder = upstream(place / str(count) / "celeba", count)
-            seconds, peaks[count], _ = alone(prepared, place / f"root{count}", folder)
-            print(f"prepare {count:,}: {seconds:.0f} s, {count / seconds:,.0f} images/s, {peaks[count]:.0f} MiB")
-        print(f"memory a picture: {(peaks[n] - peaks[n // 10]) / (n - n // 10) * 2**20:,.0f} bytes")
-        root, parent = place / f"root{n}", place / str(n)
-        ours, theirs = alone(count_open, root), alone(count_open_by_torchvision, parent)
-        for name, (seconds, memory, count) in {"ours": ours, "torchvision's": theirs}.items():
-            print(f"open {count:,}, {name:13} {seconds:.1f} s, {memory:.0f} MiB")
-        rates = {"ours": alone(read, root, reads)[2]}
-        for workers in (0, os.cpu_count()):
-            rates[f"torchvision's, {workers} workers"] = alone(read_by_torchvision, parent, reads, workers)[2]
-        for name, rate in rates.items():
-            print(f"read, {name:26} {rate:,.0f} images/s; ours / it {rates['ours'] / rate:.2f}")
+        found = rows(Path(place), options.pictures, options.read, options.rounds)
+    keep("data", found, options.full)
 
 
 if __name__ == "__main__":

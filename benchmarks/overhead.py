@@ -1,15 +1,14 @@
 """What the generator costs beside the notebook's own cells, beside plain papermill and nbconvert on the same notebook.
 
-Each way is timed as a process of its own, in turns; the median counts. The notebook is a small one: it trains a little
+Each way is timed as a process of its own, in turns; medians count. The notebook is a small one: it trains a little
 network, draws, and makes a claim. Aims on an idle machine with two cores: a run takes less than 5 s more than its
-cells, a finished run asked again less than 1 s, and two notebooks at a time at most 0.65 of the time of one by one.
-`--quick` times that of `course run all --profile quick`, which takes half an hour.
+cells, a finished run asked again less than 1 s, and two notebooks at a time at most 0.65 of the time of one by one
+(1.54 times as fast). `--quick` times that of `course run all --profile quick`, which takes half an hour.
 """
 
-import argparse
+import itertools
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from tqdm import tqdm
+from turns import Row, asked, keep, timed
 
 PYTHON = [sys.executable, "-P", "-m"]
 COURSE = [*PYTHON, "reports.cli"]
@@ -97,27 +96,27 @@ def of_grid(book: Path, place: Path, runs: int) -> float:
     return (whole - in_cells(*place.glob("*/*/executed.ipynb"))) / runs
 
 
-def rows(work: Path, turns: int) -> list[tuple[str, float, str]]:
-    """What was measured of the small notebook: in words, a number, and its aim."""
-    book = written(work / "small.ipynb")
+def rows(work: Path, rounds: int, books: int) -> list[Row]:
+    """What was measured of the small notebook."""
+    book, places = written(work / "small.ipynb"), (work / f"place{k}" for k in itertools.count())
     (all_ := work / "all").mkdir()
-    for k in range(4):
+    for k in range(books):
         written(all_ / f"{k}.ipynb")
-    beside: dict[str, list[float]] = {"course": [], "plain": []}
-    for k in tqdm(range(turns), desc="turns"):
-        beside["course"].append(ours(book, work / f"course{k}"))
-        beside["plain"].append(plain(book, work / f"plain{k}"))
-    again = [took(*COURSE, "run", book, "--out", work / "course0") for _ in range(5)]
+    ways = {"course": lambda: ours(book, next(places)), "plain": lambda: plain(book, next(places))}
+    beside = timed(ways, rounds, "runs", own=[*ways])
+    ours(book, work / "done")
+    again = [took(*COURSE, "run", book, "--out", work / "done") for _ in range(5)]
     grid = of_grid(book, work / "grid", 2)
     every = {jobs: took(*every_one(all_), "--jobs", jobs, "--out", work / f"jobs{jobs}") for jobs in (1, 2)}
     answered = [took(*every_one(all_), "--out", work / "jobs1") for _ in range(3)]
+    what, one = "`course run` beside its cells", [every[1]]
     return [
-        ("course run, beside its cells, s", statistics.median(beside["course"]), "5"),
-        ("papermill and nbconvert, beside the cells, s", statistics.median(beside["plain"]), ""),
-        ("course grid, beside the cells, s a run", grid, ""),
-        ("a finished run asked again, s", statistics.median(again), "1"),
-        ("four finished runs asked again by `run all`, s", statistics.median(answered), "1"),
-        ("four notebooks, two at a time / one by one", every[2] / every[1], "0.65"),
+        Row(what, beside["course"], "limit set: 5 s", [5.0], "s", 1),
+        Row(what, beside["course"], "papermill and nbconvert", beside["plain"], "s"),
+        Row("`course grid` beside the cells, a run", [grid], "papermill and nbconvert", beside["plain"], "s"),
+        Row("A finished run asked again", again, "limit set: 1 s", [1.0], "s", 1),
+        Row(f"{books} finished runs asked again by `run all`", answered, "limit set: 1 s", [1.0], "s", 1),
+        Row(f"{books} notebooks, two at a time", [every[2]], "one by one", one, "s", 1 / 0.65),
     ]
 
 
@@ -125,28 +124,22 @@ def every_one(folder: Path) -> list[str]:
     return [sys.executable, "-P", "-c", ALL, str(folder)]
 
 
-def quick(work: Path) -> list[tuple[str, float, str]]:
+def quick(work: Path) -> list[Row]:
     """The course's own notebooks side by side, once every network has been trained: both ways train again."""
     seconds = {}
     for jobs in (1, 2):
         os.environ["COURSE_DATA"] = str(work / f"data{jobs}")
         took(*COURSE, "data", "prepare", "all")
         seconds[jobs] = took(*COURSE, "run", "all", "--profile", "quick", "--jobs", jobs, "--out", work / f"out{jobs}")
-    return [
-        ("course run all --profile quick, one by one, s", seconds[1], ""),
-        ("two at a time / one by one", seconds[2] / seconds[1], "0.65"),
-    ]
+    what = "`course run all --profile quick`, two at a time"
+    return [Row(what, [seconds[2]], "one by one", [seconds[1]], "s", 1 / 0.65)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=2)
-    parser.add_argument("--quick", action="store_true", help="the notebooks of the course, side by side (half an hour)")
-    arguments = parser.parse_args()
+    options = asked(__doc__, rounds=(1, 1), notebooks=(2, 4), quick=(0, 0))
     with tempfile.TemporaryDirectory() as folder:
-        found = quick(Path(folder)) if arguments.quick else rows(Path(folder), arguments.turns)
-    for words, number, aim in found:
-        print(f"{words:48} {number:7.2f}" + f"   aim {aim}" * bool(aim))
+        found = quick(Path(folder)) if options.quick else rows(Path(folder), options.rounds, options.notebooks)
+    keep("overhead, quick" if options.quick else "overhead", found, options.full)
 
 
 if __name__ == "__main__":

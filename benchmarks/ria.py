@@ -3,22 +3,19 @@
 The loss is `objective` of notebook 03: its heatmap comes from the forward pass that cross-entropy needs anyway. Beside
 it the straightforward way, a heatmap from a forward of its own. (The Grad-CAMs of captum and pytorch-grad-cam leave the
 graph: nothing can be trained through them.) Same weights, pictures, crops and batches for all: noise held in memory, on
-the processor, in one run, in turns, there and back; the fastest turn of each counts. On a busy machine the numbers say
-little. Aim: at most 2.2 times cross-entropy alone. Then LOST, by the batch as in the notebook, against one picture
-after the other as its authors have it.
+the processor, in one run, in turns, there and back; medians count. Aim: at most 2.2 times cross-entropy alone (0.45).
+Then LOST, by the batch as in the notebook, against one picture after the other as its authors have it.
 """
 
-import argparse
 import copy
-import os
-import time
+import statistics
 from functools import partial
 
 import torch
 from importnb import Notebook
 from scipy import ndimage
 from torch.nn import functional as F
-from tqdm import tqdm
+from turns import Row, asked, each, keep, timed
 
 from helpers import networks
 from helpers.networks import augment, training
@@ -54,17 +51,6 @@ def epoch(net, images, labels, boxes, loss):
         training.step(L, optimiser, schedule)
 
 
-def fastest(ways, rounds, n):
-    seconds = dict.fromkeys(ways, float("inf"))
-    for name in tqdm([*ways, *reversed(ways)] * rounds, leave=False):
-        start = time.perf_counter()
-        ways[name]()
-        seconds[name] = min(seconds[name], time.perf_counter() - start)
-    for name, s in seconds.items():
-        print(f"  {name:24} {1000 * s / n:7.2f} ms a picture  {s / seconds[next(iter(ways))]:5.2f} x")
-    return seconds
-
-
 def costs(name, size, n, rounds):
     torch.manual_seed(0)
     net = networks.placed(networks.build(name, 10), "cpu").train()
@@ -76,11 +62,16 @@ def costs(name, size, n, rounds):
         losses[f"RIA, {how.surrogate}{', restrict' * how.restrict}"] = ria.objective(layer, None, how).loss
     losses["two forwards, soft_mask"] = partial(two_forwards, layer, ria.Ria())
     ways = {way: partial(epoch, net, images, labels, boxes, loss) for way, loss in losses.items()}
-    print(f"\n{name}, {size} px, heatmap from {layer}, {n} pictures an epoch")
-    seconds = fastest(ways, rounds, n)
-    dearest = max(s for way, s in seconds.items() if way.startswith("RIA"))
-    print(f"  dearest RIA / cross-entropy:   {dearest / seconds['cross-entropy alone']:5.2f} (aim: at most 2.2)")
-    print(f"  two forwards / RIA, soft_mask: {seconds['two forwards, soft_mask'] / seconds['RIA, soft_mask']:5.2f}")
+    print(f"{name}, {size} px, heatmap from {layer}, {n} pictures an epoch")
+    ms = {way: each(turns, n) for way, turns in timed(ways, rounds, name).items()}
+    medians = {way: statistics.median(turns) for way, turns in ms.items()}
+    for way, median in medians.items():
+        print(f"  {way:24} {median:7.2f} ms a picture")
+    dearest = max((way for way in ways if way.startswith("RIA")), key=medians.get)
+    what, alone, two = f"Training by {{}}, {name}, {size} px", "cross-entropy alone", "two forwards, soft_mask"
+    soft = "RIA, soft_mask"
+    rows = [Row(what.format(f"the dearest {dearest}"), ms[dearest], alone, ms[alone], "ms a picture", 1 / 2.2)]
+    return [*rows, Row(what.format(soft), ms[soft], "a heatmap from a forward of its own", ms[two], "ms a picture")]
 
 
 def one_by_one(k, n_patches=100):
@@ -97,23 +88,20 @@ def one_by_one(k, n_patches=100):
 
 def detection(n, rounds):
     k = torch.randn(n, 14, 14, 384, generator=torch.Generator().manual_seed(0))  # as of DINO's ViT-S/16 at 224 px
-    ways = {"one by one": partial(one_by_one, k)}
-    ways[f"the notebook's, by {BATCH}"] = lambda: torch.cat([ria.lost(some)[2] for some in k.split(BATCH)])
+    ways = {"theirs": partial(one_by_one, k)}
+    ways["ours"] = lambda: torch.cat([ria.lost(some)[2] for some in k.split(BATCH)])
     theirs, ours = (way() for way in ways.values())
-    print(f"\nLOST, {n} pictures of 14 x 14 patches; {(theirs == ours).all(1).sum()} boxes are the same")
-    fastest(ways, rounds, n)
+    print(f"LOST, {n} pictures of 14 x 14 patches; {(theirs == ours).all(1).sum()} boxes are the same")
+    ms = {way: each(turns, n) for way, turns in timed(ways, rounds, "LOST").items()}
+    return [Row(f"LOST, 14 x 14 patches, by {BATCH}", ms["ours"], "one by one", ms["theirs"], "ms a picture")]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=320, help="pictures of 112 px an epoch")
-    parser.add_argument("--large-images", type=int, default=32, help="pictures of 224 px an epoch")
-    parser.add_argument("--rounds", type=int, default=2)
-    options = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
-    for name, size in SIDES.items():
-        costs(name, size, options.images if size < 224 else options.large_images, options.rounds)
-    detection(64, 10 * options.rounds)
+    options, rows = asked(__doc__, images=(96, 320), large_images=(32, 32), rounds=(2, 2)), []  # of 112 px, of 224 px
+    for name in SIDES if options.full else ["compact_resnet"]:
+        n = options.images if SIDES[name] < 224 else options.large_images
+        rows += costs(name, SIDES[name], n, options.rounds)
+    keep("ria", rows + detection(64, 10), options.full)
 
 
 if __name__ == "__main__":

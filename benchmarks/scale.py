@@ -1,23 +1,22 @@
 """One heavy run by one worker and by two, what it costs the notebook's own process, and how long a paper's would take.
 
 Speed: the Focus of mosaics of 448 px (notebooks/01_focus.ipynb, the paper's size) by a network with random weights,
-one worker against two with one thread each. Aim on two idle cores: 1.7 times. Workers are begun before, and have done
+one worker against two with one thread each; medians count. Aim on two idle cores: 1.7 times. Workers are begun before, and have done
 a shard each. Memory: what the client grows by from 1,000 to 100,000 rows of a stand-in function that gives a number a
 row. Aim: 20 MiB.
 Plan: ADVISE's protocol (notebooks/04_advise.ipynb) for 2,048 pictures of ImageNet's size and the paper's four networks,
 in shards as `run.spread` makes them, its time estimated from one shard of few pictures (`--full`: of 16) a network.
 """
 
-import argparse
 import gc
 import os
-import time
 
 import numpy as np
 import psutil
 import torch
 from importnb import Notebook
 from tqdm import tqdm
+from turns import Row, asked, keep, seconds_of
 
 from helpers import networks, workers
 from helpers.pictures import REPO
@@ -49,8 +48,8 @@ def end(number: int) -> None:
     workers._joined.cache_clear()
 
 
-def speed(mosaics: int, size: int, rounds: int) -> dict[int, float]:
-    """Seconds by number of workers; the fastest of some rounds."""
+def speed(mosaics: int, size: int, rounds: int) -> dict[int, list[float]]:
+    """Seconds of every round by number of workers."""
     focus = loaded("01_focus")
     torch.manual_seed(0)
     classifier = networks.Classifier("resnet18", networks.build("resnet18", 10).eval(), torch.arange(10))
@@ -58,14 +57,13 @@ def speed(mosaics: int, size: int, rounds: int) -> dict[int, float]:
     M = focus.mosaics(torch.arange(10).repeat_interleave(4), -(-mosaics // 10))
     M = focus.Mosaics(*(t[:mosaics] for t in M))
     how = {"method": "gradcam", "classifier": classifier, "M": M, "read": tiles.__getitem__}
-    seconds, found = {}, {}
+    seconds, found = {1: [], 2: []}, {}
     for number in (1, 2):
         by = spread(number)
         by(focus.focus_at, 4 * number, 2, **how)  # they import what it needs
-        for _ in tqdm(range(rounds), desc=f"{number} workers"):
-            began = time.perf_counter()
-            found[number] = by(focus.focus_at, mosaics, 8, **how)["F"]
-            seconds[number] = min(seconds.get(number, float("inf")), time.perf_counter() - began)
+        for _ in tqdm(range(rounds), desc=f"{number} workers", leave=False):
+            took, found[number] = seconds_of(lambda: by(focus.focus_at, mosaics, 8, **how)["F"])  # noqa: B023
+            seconds[number].append(took)
         end(number)
     np.testing.assert_array_equal(found[1], found[2])  # a map may be empty: NaN by both
     return seconds
@@ -102,25 +100,25 @@ def plan(few: int, names: list[str]) -> dict[str, tuple[int, float]]:
         layer = advise.authors_layer(net, torch.rand(1, 3, size, size))[1]
         images = torch.randint(0, 256, (few, 3, size, size), dtype=torch.uint8)
         how = {"classifier": classifier, "layer": layer, "methods": METHODS, "options": OPTIONS, "partitions": 2}
-        began = time.perf_counter()
-        advise.protocol_at([*range(few)], images, how=advise.Advise(), judge=advise.Protocol(), seed=0, **how)
-        found[name] = -(-PICTURES // 16), (time.perf_counter() - began) / few
+        how |= {"how": advise.Advise(), "judge": advise.Protocol(), "seed": 0}
+        took, _ = seconds_of(lambda: advise.protocol_at([*range(few)], images, **how))  # noqa: B023
+        found[name] = -(-PICTURES // 16), took / few
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="twice the mosaics, whole shards of the plan (10 minutes)")
-    full = parser.parse_args().full
-    seconds = speed(*(192, 224, 2) if full else (96, 224, 1))
-    print(f"one worker {seconds[1]:.1f} s, two {seconds[2]:.1f} s: {seconds[1] / seconds[2]:.2f} times   aim 1.7")
-    grown = growth()
-    print("client grown, MiB: " + ", ".join(f"{n:,} rows {mib:.1f}" for n, mib in grown.items()) + "   aim 20")
+    options = asked(__doc__, mosaics=(96, 192), rounds=(1, 2))
+    full, seconds, grown = options.full, speed(options.mosaics, 224, options.rounds), growth()
+    print("client grown, MiB: " + ", ".join(f"{n:,} rows {mib:.1f}" for n, mib in grown.items()))
+    what, most = f"Focus of {options.mosaics} mosaics by two workers", max(0.1, grown[100_000])  # it may have shrunk
+    rows = [Row(what, seconds[2], "one worker", seconds[1], "s", 1.7)]
+    rows += [Row("Client grown by 100,000 rows of two workers", [most], "limit set: 20 MiB", [20.0], "MiB", 1)]
     planned = plan(16 if full else 1, [*PAPER] if full else ["alexnet", "resnet50"])
     for name, (shards, each) in planned.items():
         hours = PICTURES * each / 3600
         said = ", ".join(f"{n} workers {hours / n:.1f} h" for n in (1, 2, 16, 64))
         print(f"{name}: {PICTURES:,} pictures in {shards} shards, {each:.2f} s a picture and thread: {said}")
+    keep("scale", rows, full)
 
 
 if __name__ == "__main__":
