@@ -122,9 +122,10 @@ def _answered(planned: list[plans.Plan], out: Path, arguments) -> list[int]:
     beside.end_with_parent()
     litter.sweep(out)
     if arguments.notebook == "all" and arguments.jobs > 1:
-        # the last are the longest: begun first, none of them is left to run alone
+        # the longest texts run longest, about: begun first, none of them is left to run alone
+        longest_first = sorted(planned, key=lambda plan: -plan.notebook.stat().st_size)
         with board.Board(planned, []) as shown:
-            return beside.run(planned[::-1], out, arguments.jobs, shown, arguments.force)
+            return beside.run(longest_first, out, arguments.jobs, shown, arguments.force)
     return [_one(plan, out, arguments.force) for plan in planned]
 
 
