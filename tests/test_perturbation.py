@@ -48,7 +48,7 @@ def rows_of(model, run):
         run()
     finally:
         handle.remove()
-    return seen[3 if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) else 1 :]
+    return seen[2 if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) else 1 :]
 
 
 # Score-CAM --------------------------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ class Output(NamedTuple):
     storage: int  # the same number: the same memory
     tensor: tuple[int, int]  # the same pair: the same tensor, not written to in between
     passed_on: bool  # an input given back untouched, as dropout does in eval mode
+    logits: torch.Tensor | None  # of the model itself
 
 
 @torch.no_grad()
@@ -122,7 +123,7 @@ def trace(model: nn.Module, image: torch.Tensor) -> list[Output]:
                 memory = t.untyped_storage()
                 same = (id(t), 0 if t.is_inference() else t._version)
                 where = (memory.nbytes(), memory.data_ptr(), same, any(t is x for x in inputs))
-                outputs.append(Output(names[module], module, tuple(t.shape), *where))
+                outputs.append(Output(names[module], module, tuple(t.shape), *where, t if module is model else None))
                 alive.append(t)  # otherwise a later tensor could get the id and the memory of this one
 
     with explaining(model), hooked(names, note):
@@ -148,14 +149,14 @@ def folded(model: nn.Module, image: torch.Tensor, outputs: list[Output], keep: A
         yield
         return
     with ExitStack() as undo, torch.no_grad():
-        before = model(image)
         for conv, norm, own in pairs:
             statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
             conv.weight, conv.bias = fusion.fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)
             vars(norm)["forward"] = nn.Identity().forward
             undo.callback(conv._parameters.update, own)
             undo.callback(vars(norm).pop, "forward")
-        if not (model(image) - before).abs().max() <= 1e-4 * before.abs().max():
+        before = outputs[-1].logits
+        if before is None or not (model(image) - before).abs().max() <= 1e-4 * before.abs().max():
             undo.close()
         at_the_end = undo.pop_all()
     with at_the_end:
