@@ -174,6 +174,7 @@ def _lab() -> Found:
     began = time.perf_counter()
     with passing(Path(tempfile.gettempdir())) as own, (own / "log").open("w+b") as log:
         env = os.environ | {"JUPYTER_RUNTIME_DIR": str(own), "JUPYTER_TOKEN": "looked"}
+        env |= {"PYTHONUNBUFFERED": "1"}  # or what it printed first comes last
         command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.port=0", "--allow-root"]
         process = subprocess.Popen(command, cwd=own, env=env, stdout=log, stderr=log)
         try:

@@ -1,5 +1,6 @@
 """The notebooks in a real JupyterLab, as a reader has them: cells run, what moves moves, nothing leaves the machine."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -109,8 +110,13 @@ class Lab:
             raise AssertionError("JupyterLab does not start:\n" + "".join(self.log))
 
     def close(self):
-        self.process.terminate()  # and with it its kernels
-        self.process.wait(60)
+        """End it, and with it its kernels: asked twice, since Jupyter may wait for ever for a kernel to end."""
+        for _ in range(2):
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(30)
+        self.process.kill()
+        raise AssertionError("JupyterLab does not end:\n" + "".join(self.log[-20:]))
 
     def opened(self, page, name, book=None):
         """A notebook open in the page, all its cells run: ours of that name, its knobs as in SMALL. Its outputs."""

@@ -105,6 +105,7 @@ def test_a_jupyterlab_that_does_not_open_fails_with_its_last_words(monkeypatch, 
     (tmp_path / "jupyterlab/__main__.py").write_text("print('first'); raise SystemExit('it is broken')")
     (tmp_path / "jupyterlab/__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     found = machine._lab()
     assert (found.well, "does not open (it is broken)" in found.said) == (False, True)
 
