@@ -4,7 +4,7 @@ PYTHON ?= python3
 reports:
 	$(PYTHON) -m reports all
 
-test setup lab fuzz torture strip bench clean:
+test setup lab fuzz torture strip bench bench-growth clean:
 	$(PYTHON) -m reports $@
 
-.PHONY: reports test setup lab fuzz torture strip bench clean
+.PHONY: reports test setup lab fuzz torture strip bench bench-growth clean

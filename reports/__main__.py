@@ -95,9 +95,10 @@ def write_silence(settings: Path) -> None:
     (settings / "overrides.json").write_text(said, encoding="utf-8")
 
 
-def bench() -> None:
-    for file in sorted((REPO / "benchmarks").glob("*.py")):
-        subprocess.run([PYTHON, file], cwd=REPO, check=True)
+def bench(name: str = "*", *how: str) -> None:
+    """The benchmarks one by one; the last, turns.py, prints the table of all."""
+    for file in sorted((REPO / "benchmarks").glob(f"{name}.py")):
+        subprocess.run([PYTHON, file, *how], cwd=REPO, check=True)
 
 
 def clean() -> None:
@@ -123,6 +124,7 @@ TASKS = {  # task -> what it needs, what it does
     ),
     "strip": (["base", "test"], lambda: module(*STRIP, *notebooks())),
     "bench": (["base", "test"], bench),
+    "bench-growth": (["base", "test"], lambda: bench("growth", "--full")),
     "lab": (["base"], lab),
     "clean": ([], clean),
 }
