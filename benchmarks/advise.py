@@ -1,8 +1,8 @@
 """What ADVISE costs: its densities against one unit after the other, their memory, its protocol against the network.
 
 1. Densities and peaks of a picture's units, random normal values as before a ReLU, each unit stretched from 0 to 1,
-   in float64; medians count. Beside them `adaptivekde.ssvkernel` unit by unit, on the same grid with the
-   same bandwidths, timed on a few units and scaled up to all. On these both must agree. The paper's authors took 6.4 s
+   in float64; medians count. Beside them `adaptivekde.ssvkernel` unit by unit, on the same grid with the same
+   bandwidths, timed on a few units and scaled up to all. On these both must agree. The paper's authors took 6.4 s
    (ResNet-50, 2048 units of 49 values), 6.9 s (VGG16, 512 of 196) and 30.3 s (AlexNet, 256 of 169) on their processor.
    Aims: under 1, 4 and 2 s; at least 50 times faster than unit by unit.
 2. Peak memory over the start, each layer in a process of its own. Aim: under 400 MB, however many units.
@@ -117,7 +117,7 @@ def protocol(name, size, n):
 
 
 def main():
-    options, rows = asked(__doc__, images=(20, 100), large_images=(1, 4), rounds=(2, 3), units=(6, 12)), []
+    options, rows = asked(__doc__, images=(20, 100), large_images=(1, 4), rounds=(2, 3), units=(12, 12)), []
     for name in LAYERS:
         rows += density(name, options.rounds, options.units)
     rows += memory() + protocol("compact_vgg", 112, options.images)

@@ -1,7 +1,8 @@
 """A data set in CelebA's format: how long it takes to prepare, to open and to read, beside torchvision's CelebA class.
 
-20,000 pictures, with --full CelebA's 200,000, of 178 x 218 pixels in CelebA's own layout (hard links to 200 files of noise shaped like photos, with
-drawn attributes). Measured, each in a process of its own, so that its peak of memory is its own:
+20,000 pictures, with --full CelebA's 200,000, of 178 x 218 pixels in CelebA's own layout (hard links to 200 files of
+noise shaped like photos, with drawn attributes). Measured, each in a process of its own, so that its peak of memory is
+its own:
 
 prepare   every picture decoded, index.csv written; for a tenth of the pictures, too, to see what memory does
 open      pictures.load of the prepared set, beside CelebA(root)
@@ -21,9 +22,13 @@ from unittest import mock
 
 import numpy as np
 from PIL import Image, ImageFilter
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import CelebA
+from torchvision.transforms import v2
 from turns import Row, alone, asked, keep
 
 from data_scripts.getting import prepare
+from helpers import pictures
 
 FILES, SIZE, SIDE, BATCH = 200, (178, 218), 112, 64
 
@@ -58,15 +63,11 @@ def prepared(root, folder):
 
 
 def opened(root):
-    from helpers import pictures
-
     os.environ["COURSE_DATA"] = str(root)
     return pictures.load("celeba")
 
 
 def opened_by_torchvision(parent, transform=None):
-    from torchvision.datasets import CelebA
-
     with mock.patch.object(CelebA, "_check_integrity", return_value=True):
         return CelebA(parent, "all", transform=transform)
 
@@ -89,9 +90,6 @@ def read(root, n):
 
 
 def read_by_torchvision(parent, n, workers):
-    from torch.utils.data import DataLoader, Subset
-    from torchvision.transforms import v2
-
     shown = v2.Compose([v2.Resize((SIDE, SIDE)), v2.PILToTensor()])
     loader = DataLoader(Subset(opened_by_torchvision(parent, shown), range(n)), BATCH, num_workers=workers)
     start = time.perf_counter()

@@ -40,7 +40,7 @@ class Clock:
         self.parts = {}
 
     def __call__(self, part, function, *arguments):
-        seconds, found = seconds_of(lambda: function(*arguments))
+        seconds, found = seconds_of(function, *arguments)
         self.parts[part] = self.parts.get(part, 0.0) + seconds
         return found
 

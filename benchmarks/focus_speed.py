@@ -49,7 +49,7 @@ def limit(net, images, batch):
 
 
 def main():
-    options = asked(__doc__, mosaics=(16, 100), rounds=(2, 2))
+    options = asked(__doc__, mosaics=(48, 100), rounds=(1, 2))
     n = options.mosaics
     torch.manual_seed(0)
     net = networks.placed(networks.build("resnet18", 1000), "cpu").eval()

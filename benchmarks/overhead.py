@@ -3,7 +3,7 @@
 Each way is timed as a process of its own, in turns; medians count. The notebook is a small one: it trains a little
 network, draws, and makes a claim. Aims on an idle machine with two cores: a run takes less than 5 s more than its
 cells, a finished run asked again less than 1 s, and two notebooks at a time at most 0.65 of the time of one by one
-(1.54 times as fast). `--quick` times that of `course run all --profile quick`, which takes half an hour.
+(1.54 times as fast). `--quick 1` times that of `course run all --profile quick`, which takes half an hour.
 """
 
 import itertools
@@ -105,7 +105,7 @@ def rows(work: Path, rounds: int, books: int) -> list[Row]:
     ways = {"course": lambda: ours(book, next(places)), "plain": lambda: plain(book, next(places))}
     beside = timed(ways, rounds, "runs", own=[*ways])
     ours(book, work / "done")
-    again = [took(*COURSE, "run", book, "--out", work / "done") for _ in range(5)]
+    again = [took(*COURSE, "run", book, "--out", work / "done") for _ in range(3)]
     grid = of_grid(book, work / "grid", 2)
     every = {jobs: took(*every_one(all_), "--jobs", jobs, "--out", work / f"jobs{jobs}") for jobs in (1, 2)}
     answered = [took(*every_one(all_), "--out", work / "jobs1") for _ in range(3)]

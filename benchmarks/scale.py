@@ -1,9 +1,9 @@
 """One heavy run by one worker and by two, what it costs the notebook's own process, and how long a paper's would take.
 
 Speed: the Focus of mosaics of 448 px (notebooks/01_focus.ipynb, the paper's size) by a network with random weights,
-one worker against two with one thread each; medians count. Aim on two idle cores: 1.7 times. Workers are begun before, and have done
-a shard each. Memory: what the client grows by from 1,000 to 100,000 rows of a stand-in function that gives a number a
-row. Aim: 20 MiB.
+one worker against two with one thread each; medians count. Aim on two idle cores: 1.7 times. Workers are begun before,
+and have done a shard each. Memory: what the client grows by from 1,000 to 100,000 rows of a stand-in function that
+gives a number a row. Aim: 20 MiB.
 Plan: ADVISE's protocol (notebooks/04_advise.ipynb) for 2,048 pictures of ImageNet's size and the paper's four networks,
 in shards as `run.spread` makes them, its time estimated from one shard of few pictures (`--full`: of 16) a network.
 """
@@ -62,10 +62,10 @@ def speed(mosaics: int, size: int, rounds: int) -> dict[int, list[float]]:
         by = spread(number)
         by(focus.focus_at, 4 * number, 2, **how)  # they import what it needs
         for _ in tqdm(range(rounds), desc=f"{number} workers", leave=False):
-            took, found[number] = seconds_of(lambda: by(focus.focus_at, mosaics, 8, **how)["F"])  # noqa: B023
+            took, found[number] = seconds_of(by, focus.focus_at, mosaics, 8, **how)
             seconds[number].append(took)
         end(number)
-    np.testing.assert_array_equal(found[1], found[2])  # a map may be empty: NaN by both
+    np.testing.assert_array_equal(found[1]["F"], found[2]["F"])  # a map may be empty: NaN by both
     return seconds
 
 
@@ -101,7 +101,7 @@ def plan(few: int, names: list[str]) -> dict[str, tuple[int, float]]:
         images = torch.randint(0, 256, (few, 3, size, size), dtype=torch.uint8)
         how = {"classifier": classifier, "layer": layer, "methods": METHODS, "options": OPTIONS, "partitions": 2}
         how |= {"how": advise.Advise(), "judge": advise.Protocol(), "seed": 0}
-        took, _ = seconds_of(lambda: advise.protocol_at([*range(few)], images, **how))  # noqa: B023
+        took, _ = seconds_of(advise.protocol_at, [*range(few)], images, **how)
         found[name] = -(-PICTURES // 16), took / few
     return found
 
