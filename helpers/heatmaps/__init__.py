@@ -89,8 +89,7 @@ def _batches(how: Method, model, images, targets, layer=None, budget=1 << 30) ->
         firsts = range(0, len(images), rows)
         parts = ((i, to_model(images[i : i + rows], form), targets[i : i + rows]) for i in firsts)
         patches = patch_grid(outputs)
-        rules = how.check is not None  # LRP's: they merge batch norms themselves
-        with nullcontext() if rules else folded(model, to_model(images[:1], form), outputs, keep=module):
+        with folded(model, to_model(images[:1], form), outputs, keep=module) if how.folds else nullcontext():
             yield (Batch(model, some, asked, module, i, rows, patches) for i, some, asked in parts)
 
 

@@ -48,6 +48,7 @@ class Method(NamedTuple):
     memory: Memory
     layer: bool
     check: Check | None
+    folds: bool
 
     @property
     def options(self) -> list[str]:
@@ -57,11 +58,11 @@ class Method(NamedTuple):
 METHODS: dict[str, Method] = {}
 
 
-def method(memory: Memory, layer: bool = False, check: Check | None = None) -> Callable[[Function], Function]:
-    """Add a function to METHODS under its own name."""
+def method(memory: Memory, layer=False, check: Check | None = None, folds=True) -> Callable[[Function], Function]:
+    """Add a function to METHODS under its own name. folds=False: it has rules for layers, batch norms among them."""
 
     def add(function: Function) -> Function:
-        METHODS[function.__name__] = Method(function, memory, layer, check)
+        METHODS[function.__name__] = Method(function, memory, layer, check, folds)
         return function
 
     return add
@@ -216,7 +217,7 @@ def integrated_gradients(batch: Batch, *, steps: int = 50, baseline: float | tor
     return torch.cat(maps).to(x.dtype)
 
 
-@method(whole_graph_twice, check=lrp_rules.check_rules)
+@method(whole_graph_twice, check=lrp_rules.check_rules, folds=False)
 def lrp(batch: Batch, *, epsilon: float = 0.25) -> torch.Tensor:
     """Layer-wise relevance propagation with the Focus paper's rules, listed in `helpers.heatmaps.lrp`."""
     return lrp_rules.relevance(batch.model, batch.images, batch.targets, epsilon)
