@@ -4,7 +4,7 @@ Medians count, with the quartiles beside them. A ratio is theirs / ours, the lar
 least of it that is wanted. `keep` writes a benchmark's rows to benchmarks/results.json, in the place of what it found
 before, with the machine: on a busy one the numbers say little.
 
-python benchmarks/turns.py    prints the table of what was kept, as Markdown
+python benchmarks/turns.py    prints the table of what was kept, as Markdown, and puts it into README.md
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import math
 import multiprocessing
 import os
+import re
 import statistics
 import time
 from collections.abc import Callable, Container
@@ -24,7 +25,8 @@ from tqdm import tqdm
 
 from helpers.files import write_text
 
-RESULTS = Path(__file__).with_name("results.json")
+RESULTS, README = Path(__file__).with_name("results.json"), Path(__file__).parents[1] / "README.md"
+TABLE = re.compile("(<!-- benchmarks -->\n\n).*?(\n\n<!-- end -->)", re.S)  # where README has it
 CORES, LOAD = os.cpu_count() or 1, os.getloadavg()[0]  # before it began
 Turns = dict[str, list[float]]  # seconds of every turn, by way
 
@@ -176,4 +178,5 @@ def _rounded(row: Row) -> Row:
 
 
 if __name__ == "__main__":
-    print(table(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    print(said := table(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    write_text(README, TABLE.sub(lambda found: found[1] + said + found[2], README.read_text(encoding="utf-8")))

@@ -1,6 +1,8 @@
 """The project itself: one list of dependencies, notebooks without outputs, readable cells."""
 
 import ast
+import importlib
+import json
 import re
 import tomllib
 
@@ -114,6 +116,25 @@ def test_every_link_in_the_readme_leads_somewhere():
     links = re.findall(r"\]\(((?!http)[^)#]+)\)", (REPO / "README.md").read_text("utf-8"))
     assert links
     assert [link for link in links if not (REPO / link).exists()] == []
+
+
+def test_the_readme_has_the_table_of_the_benchmarks_as_they_were_kept(monkeypatch):
+    monkeypatch.syspath_prepend(REPO / "benchmarks")
+    turns = importlib.import_module("turns")
+    shown = turns.TABLE.search((REPO / "README.md").read_text("utf-8"))[0]
+    kept = turns.table(json.loads(turns.RESULTS.read_text("utf-8")))
+    assert f"-->\n\n{kept}\n\n<!--" in shown
+    assert kept.count("\n") > 20
+
+
+def test_a_row_says_how_many_times_faster_ours_is_and_where_that_misses_its_aim(monkeypatch):
+    monkeypatch.syspath_prepend(REPO / "benchmarks")
+    turns = importlib.import_module("turns")
+    row = turns.Row("a map", [2.0, 4.0, 3.0], "another's", [6.0, 6.0], "ms", 1.5)
+    assert (row.ratio, row.judged) == (2, "2")
+    assert row._replace(aim=2.5).judged == "2, missed"
+    results = {"maps": {"rows": [row._asdict()]}}
+    assert turns.table(results).splitlines()[2] == "| a map | 3 ms | another's | 6 ms | 2 | at least 1.5 |"
 
 
 @pytest.mark.parametrize("path", sorted((REPO / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
