@@ -164,7 +164,7 @@ def memory(root, sizes):
 
 
 def main():
-    options = asked(__doc__, images=(12, 64), rounds=(1, 2), few=(300, 1_000), many=(900, 10_000))  # images: even
+    options = asked(__doc__, images=(32, 64), rounds=(1, 2), few=(300, 1_000), many=(900, 10_000))  # images: even
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COURSE_DATA"] = folder  # nothing is left behind
         batches = (1, 4, 16) if options.full else (1, 4)
