@@ -145,7 +145,7 @@ def authors(folder):
 
 
 def main():
-    options = asked(__doc__, images=(32, 128), large_images=(4, 16), rounds=(1, 1))  # of 112 px, of 224 px
+    options = asked(__doc__, images=(96, 128), large_images=(12, 16), rounds=(1, 1))  # of 112 px, of 224 px
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COURSE_DATA"] = folder  # nothing is left behind
         (Path(folder) / "detoxai").mkdir()
