@@ -265,3 +265,24 @@ def test_what_somebody_watches_is_not_folded():
     model, x = calibrated(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(784, 2)), 16), []
     with hooked(model[0], lambda module, inputs, output: x.append(output)):
         assert norms_asked(model, torch.randn(2, 3, 16, 16))[1] == 1
+
+
+class Joined(nn.Module):
+    """As in a dense block: the batch norm after a convolution is given that of another one, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.norm = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.fc(self.norm(torch.cat([self.one(x), self.two(x)], 1)).mean((2, 3)))
+
+
+def test_a_batch_norm_of_several_convolutions_is_not_folded():
+    model, x = calibrated(Joined()), torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = model(x)
+    logits, left = norms_asked(model, x)
+    assert torch.equal(logits, expected)
+    assert left == 1

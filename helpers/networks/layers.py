@@ -143,8 +143,9 @@ def folded(model: nn.Module, image: torch.Tensor, outputs: list[Output], keep: A
     gave = [[o.module for o in same] for _, same in groupby(outputs, lambda o: o.tensor)]  # and who handed it on
     for (conv, *on), (norm, *_) in pairwise(gave):
         watched = any(m._forward_hooks or m._forward_pre_hooks or runs[m] > 1 or m is keep for m in (conv, *on))
-        if type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and runs[norm] == 1 and not watched:
-            pairs += [(conv, norm, dict(conv._parameters))] * (norm.running_mean is not None)
+        pair = type(conv) is nn.Conv2d and type(norm) is nn.BatchNorm2d and conv.out_channels == norm.num_features
+        if pair and norm.running_mean is not None and runs[norm] == 1 and not watched:
+            pairs.append((conv, norm, dict(conv._parameters)))
     if not pairs:
         yield
         return
