@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from data import opened, prepared, upstream
+from large_set import opened, prepared, upstream
 from stand_ins import calibrated, noise
 from turns import Row, alone, asked, keep, seconds_of
 

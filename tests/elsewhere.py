@@ -31,8 +31,7 @@ class Elsewhere(torch.Tensor):
             raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first")
         target = asked(args[1:], kwargs) if func is torch.Tensor.to else None
         if func in HOME or (target and target.type == "cpu"):
-            found = func(*tree_map_only(Elsewhere, home, args), **kwargs)
-            return found
+            return func(*tree_map_only(Elsewhere, home, args), **kwargs)
         if target:
             args, kwargs = without_device(args, kwargs)
         left = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor) and type(t) is not cls and t.ndim]

@@ -252,21 +252,6 @@ class Asked(nn.Module):
         return self.fc((self.norm(x) + x).mean((2, 3)))
 
 
-def test_a_convolution_that_somebody_else_asks_too_is_not_folded():
-    model, x = calibrated(Asked()), torch.randn(2, 3, 16, 16)
-    with torch.no_grad():
-        expected = model(x)
-    logits, left = norms_asked(model, x)
-    assert torch.equal(logits, expected)
-    assert left == 1
-
-
-def test_what_somebody_watches_is_not_folded():
-    model, x = calibrated(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(784, 2)), 16), []
-    with hooked(model[0], lambda module, inputs, output: x.append(output)):
-        assert norms_asked(model, torch.randn(2, 3, 16, 16))[1] == 1
-
-
 class Joined(nn.Module):
     """As in a dense block: the batch norm after a convolution is given that of another one, too."""
 
@@ -279,10 +264,17 @@ class Joined(nn.Module):
         return self.fc(self.norm(torch.cat([self.one(x), self.two(x)], 1)).mean((2, 3)))
 
 
-def test_a_batch_norm_of_several_convolutions_is_not_folded():
-    model, x = calibrated(Joined()), torch.randn(2, 3, 16, 16)
+@pytest.mark.parametrize("kind", [Asked, Joined])
+def test_a_batch_norm_that_is_not_a_convolutions_alone_is_not_folded(kind):
+    model, x = calibrated(kind()), torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         expected = model(x)
     logits, left = norms_asked(model, x)
     assert torch.equal(logits, expected)
     assert left == 1
+
+
+def test_what_somebody_watches_is_not_folded():
+    model, x = calibrated(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(784, 2)), 16), []
+    with hooked(model[0], lambda module, inputs, output: x.append(output)):
+        assert norms_asked(model, torch.randn(2, 3, 16, 16))[1] == 1

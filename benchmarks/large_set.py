@@ -129,7 +129,7 @@ def main():
     options = asked(__doc__, pictures=(20_000, 200_000), read=(3_200, 6_400), rounds=(1, 1))
     with tempfile.TemporaryDirectory() as place:
         found = rows(Path(place), options.pictures, options.read, options.rounds)
-    keep("data", found, options.full)
+    keep("large_set", found, options.full)
 
 
 if __name__ == "__main__":
