@@ -6,7 +6,7 @@ no-grad forward on pictures read before. All in one run, in turns, at 512 px wit
 weights, on the processor; medians count, of the limit that at its best batch size. Aims: at least 0.85 of the limit, at
 least 5 times facextool.
 
-Then memory: the peak of `facex` over 300 and over 900 faces (--full: 1,000 and 10,000), each in a fresh process. The
+Then memory: the peak of `facex` over 200 and over 600 faces (--full: 1,000 and 10,000), each in a fresh process. The
 rows point to the same few files, and one convolution of stride 32 stands in for the network, so that it takes minutes:
 what could grow with the faces is the rest. Aim: few / many at least 0.9.
 
@@ -164,7 +164,7 @@ def memory(root, sizes):
 
 
 def main():
-    options = asked(__doc__, images=(32, 64), rounds=(1, 2), few=(300, 1_000), many=(900, 10_000))  # images: even
+    options = asked(__doc__, images=(24, 64), rounds=(1, 2), few=(200, 1_000), many=(600, 10_000))  # images: even
     with tempfile.TemporaryDirectory() as folder:
         os.environ["COURSE_DATA"] = folder  # nothing is left behind
         batches = (1, 4, 16) if options.full else (1, 4)

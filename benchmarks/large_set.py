@@ -1,6 +1,6 @@
 """A data set in CelebA's format: how long it takes to prepare, to open and to read, beside torchvision's CelebA class.
 
-20,000 pictures, with --full CelebA's 200,000, of 178 x 218 pixels in CelebA's own layout (hard links to 200 files of
+10,000 pictures, with --full CelebA's 200,000, of 178 x 218 pixels in CelebA's own layout (hard links to 200 files of
 noise shaped like photos, with drawn attributes). Measured, each in a process of its own, so that its peak of memory is
 its own:
 
@@ -126,7 +126,7 @@ def rows(place, n, reads, rounds):
 
 
 def main():
-    options = asked(__doc__, pictures=(20_000, 200_000), read=(3_200, 6_400), rounds=(1, 1))
+    options = asked(__doc__, pictures=(10_000, 200_000), read=(1_600, 6_400), rounds=(1, 1))
     with tempfile.TemporaryDirectory() as place:
         found = rows(Path(place), options.pictures, options.read, options.rounds)
     keep("large_set", found, options.full)

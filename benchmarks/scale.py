@@ -107,7 +107,7 @@ def plan(few: int, names: list[str]) -> dict[str, tuple[int, float]]:
 
 
 def main() -> None:
-    options = asked(__doc__, mosaics=(96, 192), rounds=(1, 2))
+    options = asked(__doc__, mosaics=(64, 192), rounds=(1, 2))
     full, seconds, grown = options.full, speed(options.mosaics, 224, options.rounds), growth()
     print("client grown, MiB: " + ", ".join(f"{n:,} rows {mib:.1f}" for n, mib in grown.items()))
     what, most = f"Focus of {options.mosaics} mosaics by two workers", max(0.1, grown[100_000])  # it may have shrunk

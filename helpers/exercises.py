@@ -62,8 +62,10 @@ def verdict(own: Callable, mine: Any) -> str:
     for (arguments, meaning), theirs in zip(tries, answers, strict=True):
         ours = outcome(own, arguments)
         if said := difference(ours, theirs):
-            told = meaning.format(yours=_short(theirs), ours=_short(ours))
-            words = told if "yours gives" in said else f"{said}. {_promise(own)}"
+            words = f"{said}. {_promise(own)}"
+            if "yours gives" in said:
+                b, a = _apart(theirs, ours)
+                words = meaning.format(yours=b, ours=a)
             words = _known_mistake(exercise, tries, answers) or words
             return f"✗ {mine.__name__}: {words}\n  Tried on {_listed(own, arguments)}\n  There {said}."
     return f"✓ {mine.__name__} agrees with {name} in all {len(tries)} tries.\n  Next: {exercise.then}"
@@ -92,7 +94,9 @@ def difference(ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
             return "" if isinstance(ours, str) else f"yours stops with {theirs}"
         return f"yours gives {_short(theirs)}, the course's refuses that"
     if {*ours} != {*theirs}:
-        return f"yours returns {len(theirs)} value(s), expected {len(ours)}"
+        if theirs.get("", ()) is None:
+            return MISSING
+        return f"yours returns {_counted(theirs)}, expected {_counted(ours)}"
     for part, a in ours.items():
         of, b = f"{part}: " * bool(part), theirs[part]
         if b is None and a is not None:
@@ -103,11 +107,28 @@ def difference(ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
             return f"{of}yours is {_kind(b)}, expected {_kind(a)} of shape {list(np.shape(a))}"
         if np.shape(a := _array(a)) != np.shape(b := _array(b)):
             return f"{of}yours has shape {list(b.shape)}, expected {list(a.shape)}"
-        if not (same := np.isclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)).all():
-            at = tuple(np.argwhere(~same)[0])  # of many numbers the first
-            where, a, b = (f" at {list(map(int, at))}", a[at], b[at]) if a.size > MANY else ("", a, b)
-            return f"{of}yours gives {_short(b)}{where}, expected {_short(a)}"
+        if not _same(a, b).all():
+            return "{}yours gives {}, expected {}".format(of, *_apart({part: b}, {part: a}))
     return ""
+
+
+def _counted(parts: dict[str, Any]) -> str:
+    return "a single value" if "" in parts else f"a list or tuple of {len(parts.keys() - {GRADIENT})}"
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.isclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def _apart(theirs: Any, ours: Any) -> tuple[str, str]:
+    """Two outcomes of one form in words; of a table or many numbers only the first that differs, and where it is."""
+    if isinstance(ours, str) or len(ours) > 1:
+        return _short(theirs), _short(ours)
+    a, b = (_array(*one.values()) for one in (ours, theirs))
+    if a.size <= MANY and np.squeeze(a).ndim < 2:
+        return _short(np.squeeze(b)), _short(np.squeeze(a))
+    at = tuple(map(int, np.argwhere(~_same(a, b))[0]))
+    return f"{_short(b[at])} at {list(at)}", _short(a[at])
 
 
 def _of(own: Callable) -> Exercise:

@@ -84,6 +84,21 @@ def test_index_csv_is_read_with_its_extra_columns(album):
         photos.masks([0])
 
 
+@pytest.mark.parametrize("part", [1, 2, 4, 6, 100])
+def test_columns_are_numbers_or_texts_as_a_whole_wherever_a_part_ends(album, monkeypatch, part):
+    monkeypatch.setattr(data, "PART", part)
+    columns = {"bit": ["0", "1"] * 3, "age": [7, 200, 0, 1, 1, 1], "share": [1, 0, 1, 0.5, 1, 1]}
+    texts = {"late": ["01", "1", "1", "0", "x", "1"], "gap": ["1", "0", "", "1", "1", "0"], "never": list("abcdef")}
+    table = data.load(indexed(album, **columns, **texts)).table
+    assert {name: table[name].tolist() for name in texts} == texts
+    assert table["age"].tolist() == columns["age"]
+    assert table["share"].tolist() == columns["share"]
+    assert table["bit"].tolist() == [0, 1] * 3
+    assert table["bit"].dtype == "int8"
+    assert (table["age"] * 100).max() == 20_000
+    assert table.index.tolist() == [*range(6)]
+
+
 def test_masks_are_region_ids_at_the_size_of_their_picture(album):
     mask = Image.fromarray(np.full((40, 60), 2, np.uint8), mode="P")
     mask.putpalette([0] * 768)

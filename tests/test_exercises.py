@@ -155,7 +155,9 @@ def test_what_has_not_the_form_of_the_answer_is_told_so(a_sum):
     assert "yours is a numpy array, expected a tensor of shape [1]" in tried(lambda R, T: R.sum((1, 2)).numpy())
     assert "yours is a number, expected a tensor" in tried(lambda R, T: R.sum().item())
     assert "yours is a str, expected a tensor" in tried(lambda R, T: str(R))
-    assert "yours returns 2 value(s), expected 1" in tried(lambda R, T: (R, T))
+    assert "yours returns a list or tuple of 2, expected a single value" in tried(lambda R, T: (R, T))
+    assert "yours returns a single value, expected a list or tuple of 1" in verdict(lambda R, T: [R], lambda R, T: R)
+    assert "is a `return` missing?" in verdict(lambda R, T: (R, T), lambda R, T: print(end=""))
 
 
 def test_a_forgotten_return_is_not_taken_for_a_stub(a_sum):
@@ -169,6 +171,16 @@ def test_a_difference_is_told_in_the_words_of_its_try_with_both_values(a_sum):
     said = tried(lambda R, T: R.mean((1, 2)))
     assert "a sum is 4, not 1" in said
     assert "R = [[[1, 1], [1, 1]]]" in said
+
+
+@pytest.mark.parametrize(
+    ("R", "told"),
+    [([[1.0, 0.0], [2.0, 1.0]], "2 at [0, 0, 0], not 1"), ([[1.0, 0.0, 2.0]], "[2, 1, 3], not [1, 0, 2]")],
+)
+def test_of_a_table_the_first_difference_is_told_and_of_a_row_all_numbers(monkeypatch, R, told):
+    one = Exercise("", lambda draw: [((torch.tensor([R]),), "it is {yours}, not {ours}")], {}, "go on")
+    monkeypatch.setattr("helpers.exercises._of", lambda function: one)
+    assert told in verdict(lambda R: R, lambda R: R + 1)
 
 
 def test_what_is_handed_over_is_a_function(a_sum):
