@@ -6,6 +6,7 @@ What functions are tried on stands in notebooks/exercises, a file a notebook, wi
 import copy
 import dis
 import inspect
+import re
 import runpy
 import traceback
 import warnings
@@ -23,6 +24,7 @@ from .errors import CourseError, nearest
 FOLDER = REPO / "notebooks" / "exercises"
 NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}  # what a body of `...` comes to
 GRADIENT, MISSING = "its gradient", "yours returns None: is a `return` missing?"
+GIVES = re.compile("yours gives (?P<yours>.*), expected (?P<ours>.*)", re.S)
 MANY = 16  # numbers: more are not shown
 
 
@@ -62,10 +64,8 @@ def verdict(own: Callable, mine: Any) -> str:
     for (arguments, meaning), theirs in zip(tries, answers, strict=True):
         ours = outcome(own, arguments)
         if said := difference(ours, theirs):
-            words = f"{said}. {_promise(own)}"
-            if "yours gives" in said:
-                b, a = _apart(theirs, ours)
-                words = meaning.format(yours=b, ours=a)
+            found = GIVES.search(said)
+            words = meaning.format(**found.groupdict()) if found else f"{said}. {_promise(own)}"
             words = _known_mistake(exercise, tries, answers) or words
             return f"✗ {mine.__name__}: {words}\n  Tried on {_listed(own, arguments)}\n  There {said}."
     return f"✓ {mine.__name__} agrees with {name} in all {len(tries)} tries.\n  Next: {exercise.then}"
@@ -92,7 +92,7 @@ def difference(ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
     if isinstance(ours, str) or isinstance(theirs, str):
         if isinstance(theirs, str):
             return "" if isinstance(ours, str) else f"yours stops with {theirs}"
-        return f"yours gives {_short(theirs)}, the course's refuses that"
+        return f"yours gives {_short(theirs)}, expected that it is refused"
     if {*ours} != {*theirs}:
         if theirs.get("", ()) is None:
             return MISSING
@@ -107,28 +107,16 @@ def difference(ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
             return f"{of}yours is {_kind(b)}, expected {_kind(a)} of shape {list(np.shape(a))}"
         if np.shape(a := _array(a)) != np.shape(b := _array(b)):
             return f"{of}yours has shape {list(b.shape)}, expected {list(a.shape)}"
-        if not _same(a, b).all():
-            return "{}yours gives {}, expected {}".format(of, *_apart({part: b}, {part: a}))
+        if not (same := np.isclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)).all():
+            # of a table, or of many numbers, the first that differs
+            at = () if a.size <= MANY and np.squeeze(a).ndim < 2 else tuple(map(int, np.argwhere(~same)[0]))
+            b, a = (_short(np.squeeze(one[at])) for one in (b, a))
+            return f"{of}yours gives {b}{f' at {[*at]}' * bool(at)}, expected {a}"
     return ""
 
 
 def _counted(parts: dict[str, Any]) -> str:
     return "a single value" if "" in parts else f"a list or tuple of {len(parts.keys() - {GRADIENT})}"
-
-
-def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.isclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
-
-
-def _apart(theirs: Any, ours: Any) -> tuple[str, str]:
-    """Two outcomes of one form in words; of a table or many numbers only the first that differs, and where it is."""
-    if isinstance(ours, str) or len(ours) > 1:
-        return _short(theirs), _short(ours)
-    a, b = (_array(*one.values()) for one in (ours, theirs))
-    if a.size <= MANY and np.squeeze(a).ndim < 2:
-        return _short(np.squeeze(b)), _short(np.squeeze(a))
-    at = tuple(map(int, np.argwhere(~_same(a, b))[0]))
-    return f"{_short(b[at])} at {list(at)}", _short(a[at])
 
 
 def _of(own: Callable) -> Exercise:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from . import check, lettering, parameters, pictures, provenance
 from .files import atomic
 from .pictures.photos import Photos
-from .spread import Spread
+from .shards import Spread
 from .stats import Estimate, Verdict
 
 WORDS = {"holds": "✓ holds", "does not hold": "✗ does not hold", "cannot tell": "○ cannot tell"}

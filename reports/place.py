@@ -9,7 +9,7 @@ from markupsafe import Markup
 from helpers.errors import CourseError
 from helpers.files import write_text
 
-from . import ours
+from . import reserved
 from .page import Exporter, dressed
 
 MARK = '<meta name="generator" content="course: read from many runs">'  # by which we know a page of ours
@@ -32,7 +32,7 @@ class Place:
         """
         if self.page.suffix != ".html":
             raise CourseError(f"--to {self.page}: expected a file that ends in .html; its CSV is written beside it")
-        ours.refuse("--to", self.page, out, own)
+        reserved.refuse("--to", self.page, out, own)
         if self.page.is_dir() or self.table.is_dir():
             raise CourseError(f"--to {self.page}: there is a folder of that name. Choose another")
         if self.page.exists() and not self._ours():

@@ -212,7 +212,7 @@ def test_who_refuses_what_the_course_refuses_agrees_and_who_does_not_is_told():
 
     refused = outcome(refuses, (1,))
     assert difference(refused, refused) == ""
-    assert "the course's refuses that" in difference(refused, outcome(lambda x: x, (1,)))
+    assert "expected that it is refused" in difference(refused, outcome(lambda x: x, (1,)))
 
 
 def test_the_notebooks_own_draws_go_on_as_if_nobody_had_asked(capsys):

@@ -107,6 +107,14 @@ def test_quick_covers_every_notebook():
     assert [profile_values("quick", path.stem) is not None for path in notebooks()] == [True] * len(notebooks())
 
 
+def test_whatever_is_listed_by_notebook_by_hand_lists_each(monkeypatch):
+    monkeypatch.syspath_prepend(REPO / "tests")
+    stems = [path.stem for path in notebooks()]
+    assert [*importlib.import_module("test_lab").SMALL] == stems
+    assert [*importlib.import_module("test_any_parameters").SMALL] == stems
+    assert re.findall(r"^\| `(\d\d_\w+)`", (REPO / "README.md").read_text("utf-8"), re.M) == stems
+
+
 def test_the_citation_names_five_papers():
     citation = yaml.safe_load((REPO / "CITATION.cff").read_text("utf-8"))
     assert len(citation["references"]) == 5

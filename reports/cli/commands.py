@@ -8,7 +8,7 @@ from pathlib import Path
 from helpers import parameters
 from helpers.errors import CourseError, Missing
 
-from .. import kept, ours, plans, settings
+from .. import kept, plans, reserved, settings
 from . import data as cli_data
 from . import doctor, grid, handing, handout, reading, taking
 from .data import print_table
@@ -81,7 +81,7 @@ def _params(arguments) -> int:
 def _run(arguments) -> int:
     given = dict(settings.parse(text) for text in arguments.given)
     everything, out = arguments.notebook == "all", arguments.out or plans.usual_out()
-    ours.outside("--out", out)
+    reserved.outside("--out", out)
     grid.check_jobs(arguments.jobs)
     names = [str(path) for path in plans.notebooks()] if everything else [arguments.notebook]
     asked = [(name, arguments.profile, arguments.file, given) for name in names]

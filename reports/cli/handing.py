@@ -9,7 +9,7 @@ from pathlib import Path
 from helpers.errors import CourseError, Missing
 from helpers.files import owned, remove
 
-from .. import ours, plans
+from .. import plans, reserved
 from .data import print_table
 
 A_RUN = "its folder, its report.html, or its id"
@@ -51,7 +51,7 @@ def _rerun(arguments: argparse.Namespace) -> int:
         )
     folder = found.named([arguments.run], plans.usual_out())[0].folder
     if arguments.out:
-        ours.outside("--out", arguments.out)
+        reserved.outside("--out", arguments.out)
     then = runs.results(folder)
     work = Path(tempfile.gettempdir()) / owned("course")
     try:
@@ -117,7 +117,7 @@ def _export(arguments: argparse.Namespace) -> int:
     out = arguments.out or plans.usual_out()
     folder = found.named([arguments.run], out)[0].folder
     file = arguments.file or Path(f"{handed.name(folder)}.{arguments.to}")
-    ours.refuse("-o", file, out)
+    reserved.refuse("-o", file, out)
     if arguments.to == "pdf":
         handed.pdf(folder, file, str(browser))
     elif arguments.to == "zip":
@@ -131,7 +131,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _form(arguments: argparse.Namespace) -> int:
     path = plans.notebook(arguments.notebook)
     file = arguments.file or Path(f"{path.stem}-form.html")
-    ours.refuse("-o", file, plans.usual_out())
+    reserved.refuse("-o", file, plans.usual_out())
     from .. import form
 
     form.write(path, file)

@@ -18,7 +18,7 @@ import torch
 
 from helpers import parameters, workers
 from helpers.errors import CourseError
-from helpers.spread import Spread
+from helpers.shards import Spread
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers that were begun by hand do not know the tests
 torch.manual_seed(0)
