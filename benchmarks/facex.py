@@ -41,6 +41,7 @@ from turns import Row, alone, asked, best, each, keep, seconds_of, show, timed
 
 from data_scripts.drawn import faces
 from helpers import networks, pictures
+from helpers.shards import Spread
 
 SIDE = 512
 notebook = Notebook.load_file(str(pictures.REPO / "notebooks/02_facex.ipynb"), main=False, include_non_defs=False)
@@ -54,7 +55,8 @@ def drawn(root, images, side=SIDE):
 
 def ours(classifier, photos, side=SIDE):
     read, masks = pictures.reader(photos, side, "squash", budget=0), pictures.layer_reader(photos, budget=0)
-    profile = notebook.facex(classifier, 1, torch.arange(len(photos)), read, masks, list(photos.regions.values()))
+    over, regions = Spread({"parameters": {}, "provenance": {}}), list(photos.regions.values())  # as in a run
+    profile = notebook.facex(classifier, 1, torch.arange(len(photos)), read, masks, regions, over=over)
     if zero := profile.soft.isna().all(axis=1).sum():
         raise RuntimeError(f"{zero} maps are zero and were left out, which would flatter the speed")
     return profile

@@ -1,10 +1,11 @@
 """What many pictures cost beside few: seconds a picture, which must not grow, and memory, which must not either.
 
 100 and 1,000 pictures (ADVISE's protocol 20 and 200), with --full ten and a hundred times (ADVISE five and fifty times)
-as many as the fewest, through the Focus (notebook 01), FaceX (02), ADVISE's protocol (04), and the metrics of debiasing
-with maps by LRP (05), each number in a fresh process, by compact networks at 64 pixels or, for FaceX, a stand-in at
-256. Pictures are few and come again and again: what grows is the rest. Aims: time is linear, the seconds of a picture
-among fewer / among most at least 0.95; the peak of memory at least 0.9.
+as many as the fewest, through the Focus (notebook 01), FaceX (02), ADVISE's protocol (04), these three in the shards of
+`run.spread` as there, and the metrics of debiasing with maps by LRP (05), each number in a fresh process, by compact
+networks at 64 pixels or, for FaceX, a stand-in at 256. Pictures are few and come again and again: what grows is the
+rest. Aims: time is linear, the seconds of a picture among fewer / among most at least 0.95; the peak of memory at least
+0.9.
 
 Then index.csv of 20,000 and of 200,000 rows, opened: memory over the start. Aim 0.9, known to be missed: a table is
 held.
@@ -38,19 +39,21 @@ def classifier_of(name, outputs):
     return networks.Classifier(name, net, torch.arange(outputs))
 
 
+def spread():
+    """What `run.spread` is in a run without workers."""
+    from helpers.shards import Spread
+
+    return Spread({"parameters": {}, "provenance": {}})
+
+
 def focus(root, n):
-    """Mosaics in the shards of `run.spread`."""
     from focus_speed import focus as notebook
 
     classifier, tiles = classifier_of("compact_vgg", 10), noise(SIDE // 2, 40)
     M = notebook.mosaics(torch.arange(10).repeat_interleave(4), -(-n // 10))
     how = {"method": "gradcam", "classifier": classifier, "M": M, "read": tiles.__getitem__}
 
-    def way(count):
-        for rows in torch.arange(count).split(SHARD):
-            notebook.focus_at(rows.tolist(), **how)
-
-    return timed_after(FEW, way, n)
+    return timed_after(FEW, lambda count: spread()(notebook.focus_at, count, SHARD, **how), n)
 
 
 def facex(root, n):
@@ -66,10 +69,11 @@ def advise(root, n):
 
     classifier, images = classifier_of("compact_vgg", 10), noise(SIDE, FEW)
     layer = notebook.authors_layer(classifier.net, classifier.prepared(images[:1]))[1]
-    how = (layer, METHODS, OPTIONS, notebook.Advise(), notebook.Protocol())
+    how = {"classifier": classifier, "layer": layer, "methods": METHODS, "options": OPTIONS}
+    how |= {"how": notebook.Advise(), "judge": notebook.Protocol()}
 
     def way(count):
-        return notebook.protocol(classifier, images[torch.arange(count) % FEW], *how)
+        return spread()(notebook.protocol_at, count, FEW, I=images[torch.arange(count) % FEW], **how)
 
     return timed_after(FEW, way, n)
 

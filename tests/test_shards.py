@@ -16,7 +16,7 @@ import psutil
 import pytest
 import torch
 
-from helpers import parameters, workers
+from helpers import parameters, shards, workers
 from helpers.errors import CourseError
 from helpers.shards import Spread
 
@@ -367,3 +367,20 @@ def test_a_run_that_was_killed_goes_on_with_its_shards_and_leaves_none(tmp_path,
     folder, status = runs.run(ask(given={"fail": str(calls), "workers": "1"}), tmp_path / "out")
     assert (status, {*firsts(calls)}) == ("finished", {0, 8, 16, 24, 32})
     assert runs.results(folder)["metrics"] == plain
+
+
+def test_free_memory_is_given_back_between_shards_but_not_all_the_time(monkeypatch):
+    asked, now = [], iter(np.arange(0, 100, 0.4))
+    monkeypatch.setattr("helpers.shards._give_back", lambda: asked.append(1))
+    monkeypatch.setattr("helpers.shards.time.monotonic", lambda: next(now))
+    spread()(seen, 80, 8)  # ten shards, 0.4 s each
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("missing", [AttributeError, OSError, TypeError])
+def test_a_system_without_that_call_is_left_alone(monkeypatch, missing):
+    def cdll(name):
+        raise missing
+
+    monkeypatch.setattr("helpers.shards.ctypes.CDLL", cdll)
+    shards._give_back()
