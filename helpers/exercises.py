@@ -111,7 +111,8 @@ def difference(ours: dict[str, Any] | str, theirs: dict[str, Any] | str) -> str:
             # of a table, or of many numbers, the first that differs
             at = () if a.size <= MANY and np.squeeze(a).ndim < 2 else tuple(map(int, np.argwhere(~same)[0]))
             b, a = (_short(np.squeeze(one[at])) for one in (b, a))
-            return f"{of}yours gives {b}{f' at {[*at]}' * bool(at)}, expected {a}"
+            where = f" at {[*at]}" * bool(at) + f" ({part})" * bool(part)
+            return f"yours gives {b}{where}, expected {a}"
     return ""
 
 

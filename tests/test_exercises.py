@@ -203,7 +203,7 @@ def test_an_answer_that_cuts_the_graph_or_has_another_gradient_is_seen():
     ours = outcome(lambda x: (x**2).sum(), (x,))
     assert difference(ours, outcome(lambda x: (x**2).sum(), (x,))) == ""
     assert "cannot be differentiated" in difference(ours, outcome(lambda x: (x**2).sum().detach(), (x,)))
-    assert "its gradient: yours gives" in difference(ours, outcome(lambda x: x.sum(), (x,)))
+    assert " (its gradient), expected " in difference(ours, outcome(lambda x: x.sum(), (x,)))
 
 
 def test_who_refuses_what_the_course_refuses_agrees_and_who_does_not_is_told():

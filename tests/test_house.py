@@ -17,7 +17,7 @@ NUMBERED = [path for path in notebooks() if path.stem[:2] != "00"]
 # with one heavy run that several processes share (400 lines in 2 files; 8 to 11 in each notebook that can), or with
 # batch norms that cost heatmaps nothing (40 lines), or a table of 200,000 pictures in a third of the memory (18), or
 # what a check says of a table of numbers (9), or with memory that stays flat over many shards (16).
-HELPERS, FILES, MODULE = 6175, 39, 250
+HELPERS, FILES, MODULE = 6172, 39, 250
 CODE = {"01": 576, "02": 895, "03": 794, "04": 997, "05": 1028, "06": 700}  # of which 30 to 48 lines are what moves
 FIRST, STRETCH = 60, 120
 

@@ -68,7 +68,7 @@ def load(dataset: str | Path, on_bad: str = "raise") -> Photos:
 def _rows(file: Path) -> pd.DataFrame:
     """index.csv with attributes of numbers as numbers (the text "0" would count as true), those of 0 and 1 as int8.
 
-    Read and converted by the part: a string a cell is twenty times what stays.
+    Read and converted by the part, so that only a part is held as strings, which take several times the memory.
     """
     parts: list[pd.DataFrame] = []
     text, late = {*OWN_COLUMNS}, []
